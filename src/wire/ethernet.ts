@@ -1,0 +1,53 @@
+/** Ethernet II frames (RFC 894): destination, source, type. Addresses are 6 bytes in transmission order. */
+import { get16, put16 } from './bytes.ts';
+
+export const ETHER_DST = 0;
+export const ETHER_SRC = 6;
+export const ETHER_TYPE = 12;
+export const ETHER_HDR_LEN = 14;
+export const ETHER_ADDR_LEN = 6;
+
+export const ETHERTYPE_IPV4 = 0x0800;
+export const ETHERTYPE_ARP = 0x0806;
+export const ETHERTYPE_IPV6 = 0x86dd;
+
+export const ETHER_BROADCAST: Readonly<Uint8Array> = Uint8Array.of(255, 255, 255, 255, 255, 255);
+
+export function etherType(b: Uint8Array, o: number): number {
+  return get16(b, o + ETHER_TYPE);
+}
+
+/** Writes a header of `ETHER_HDR_LEN` bytes. */
+export function putEther(b: Uint8Array, o: number, dst: Readonly<Uint8Array>, src: Readonly<Uint8Array>, type: number): void {
+  for (let i = 0; i < ETHER_ADDR_LEN; i++) {
+    b[o + i] = dst[i] as number;
+    b[o + 6 + i] = src[i] as number;
+  }
+  put16(b, o + ETHER_TYPE, type);
+}
+
+/** True if the six bytes at `o` are `mac`. */
+export function macEqual(b: Uint8Array, o: number, mac: Readonly<Uint8Array>): boolean {
+  for (let i = ETHER_ADDR_LEN - 1; i >= 0; i--) if (b[o + i] !== mac[i]) return false;
+  return true;
+}
+
+/** A group address: broadcast or multicast. */
+export function macIsGroup(b: Readonly<Uint8Array>, o: number): boolean {
+  return ((b[o] as number) & 1) === 1;
+}
+
+export function macIsBroadcast(b: Uint8Array, o: number): boolean {
+  return macEqual(b, o, ETHER_BROADCAST);
+}
+
+/** `02:00:5e:10:00:01`. */
+export function macToString(mac: Readonly<Uint8Array>): string {
+  return Array.from(mac.subarray(0, ETHER_ADDR_LEN), (v) => v.toString(16).padStart(2, '0')).join(':');
+}
+
+/** The address of six hexadecimal groups with colons, or null. */
+export function parseMac(text: string): Uint8Array | null {
+  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) return null;
+  return Uint8Array.from(text.split(':'), (group) => parseInt(group, 16));
+}
