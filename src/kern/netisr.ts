@@ -5,12 +5,13 @@
  */
 import type { Effects } from './effects.ts';
 
-/** Order within one run: stacks fill the links' rings, then the links write them. */
+/** Order within one run: stacks fill the links' rings, the links write them, and what the frames referred to is free again. */
 export const NETISR_STACK = 0;
 export const NETISR_LINK = 1;
+export const NETISR_LAST = 2;
 
 export interface NetisrWork {
-  readonly level: typeof NETISR_STACK | typeof NETISR_LINK;
+  readonly level: typeof NETISR_STACK | typeof NETISR_LINK | typeof NETISR_LAST;
   run(): void;
   /** Kept by `Netisr`; false at first. */
   queued: boolean;
@@ -20,7 +21,9 @@ export interface NetisrWork {
 const BUDGET = 512;
 
 export class Netisr {
-  readonly #queues: [NetisrWork[], NetisrWork[]] = [[], []];
+  readonly counters = { overbudget: 0 };
+  /** By level, first come first served. */
+  readonly #queues: readonly [NetisrWork[], NetisrWork[], NetisrWork[]] = [[], [], []];
   #depth = 0;
   #armed = false;
   readonly #effects: Pick<Effects, 'defer' | 'yield'>;
@@ -43,8 +46,16 @@ export class Netisr {
 
   /** Closes a batch and runs what was scheduled in it. */
   end(): void {
-    if (this.#depth === 1) this.#drain();
-    this.#depth--;
+    try {
+      if (this.#depth === 1) this.#drain();
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** True inside a batch: `KernTime` is then the batch's time. */
+  active(): boolean {
+    return this.#depth > 0;
   }
 
   schedule(work: NetisrWork): void {
@@ -57,16 +68,18 @@ export class Netisr {
     }
   }
 
-  /** Runs until both queues are empty: a link's flush may deliver (loopback) and so wake the stack again. */
+  /** Runs until all queues are empty: a link's flush may deliver (loopback) and so wake the stack again. */
   #drain(): void {
-    const [stack, link] = this.#queues;
+    const [stack, link, last] = this.#queues;
     for (let round = 0; round < BUDGET; round++) {
-      const work = stack.pop() ?? link.pop();
+      const work = stack.shift() ?? link.shift() ?? last.shift();
       if (work === undefined) return;
       work.queued = false;
       work.run();
     }
-    if (this.#armed || stack.length + link.length === 0) return;
+    if (stack.length + link.length + last.length === 0) return;
+    this.counters.overbudget++;
+    if (this.#armed) return;
     this.#armed = true;
     this.#effects.yield(this.#deferred);
   }

@@ -4,42 +4,25 @@
  */
 import type { Errno } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
-import { NETISR_LINK, type NetisrWork } from '../netisr.ts';
+import { NETISR_LINK, type Netisr, type NetisrWork } from '../netisr.ts';
 import { type FrameInput, NETSTACK_CAP_LRO } from '../netstack.ts';
-import { PKT_MCAST, type RxPacket, type TxPacket } from '../packet.ts';
-import { IFCAP_LRO, type Link, type LinkInfo, type LinkUp } from './link.ts';
+import type { TxPacket } from '../packet.ts';
+import {
+  IFDESCR_MAX,
+  IFF_DRV_RUNNING,
+  IFF_OF_TYPE,
+  IFF_PPROMISC,
+  IFF_PROMISC,
+  IFF_UP,
+  IFF_USER,
+  IF_MAXMTU,
+  IF_MINMTU,
+  IfCounters,
+  isIfName,
+} from './flags.ts';
+import { IFCAP_LRO, IFCAP_TSO4, IFCAP_TSO6, type Link, type LinkInfo, type LinkUp } from './link.ts';
 
-/** Interface flags, FreeBSD's bits (net/if.h). */
-export const IFF_UP = 0x1;
-export const IFF_BROADCAST = 0x2;
-export const IFF_LOOPBACK = 0x8;
-export const IFF_POINTOPOINT = 0x10;
-export const IFF_DRV_RUNNING = 0x40;
-export const IFF_PROMISC = 0x100;
-export const IFF_SIMPLEX = 0x800;
-export const IFF_MULTICAST = 0x8000;
-
-/** Smallest MTU an interface takes, in bytes (RFC 791: every link carries 68; FreeBSD's IF_MINMTU is 72). */
-export const IF_MINMTU = 72;
-/** Longest name and description, in characters. */
-export const IFNAMSIZ = 16;
-export const IFDESCR_MAX = 1024;
-
-/** Counters of an interface (net/if.h `ift_counter`). Frames, or bytes where it says so. */
-export class IfCounters {
-  ipackets = 0;
-  ierrors = 0;
-  opackets = 0;
-  oerrors = 0;
-  collisions = 0;
-  ibytes = 0;
-  obytes = 0;
-  imcasts = 0;
-  omcasts = 0;
-  iqdrops = 0;
-  oqdrops = 0;
-  noproto = 0;
-}
+export * from './flags.ts';
 
 export class Ifnet {
   readonly kernel: Kernel;
@@ -56,11 +39,17 @@ export class Ifnet {
   #mtu: number;
   #lladdr: Uint8Array | null;
   #capenable = 0;
+  #tsoMax = 0;
   #fib = 0;
   #linkState: 'up' | 'down' = 'down';
   #error: Errno | null = null;
+  #detached = false;
+  /** The stack has taken the interface. */
+  #stackAttached = false;
   readonly #info: LinkInfo;
   readonly #link: Link;
+  readonly #netisr: Netisr;
+  readonly #ether: boolean;
   #input: FrameInput;
   readonly #flush: NetisrWork;
 
@@ -71,12 +60,20 @@ export class Ifnet {
     this.dunit = dunit;
     this.#name = `${dname}${dunit}`;
     this.#link = link;
+    this.#netisr = kernel.netisr;
     this.#info = link.info();
+    this.#ether = this.#info.type === 'ethernet';
     this.#mtu = this.#info.mtu;
     this.#lladdr = this.#info.lladdr;
-    this.#flags = FLAGS_OF_TYPE[this.#info.type];
+    this.#flags = IFF_OF_TYPE[this.#info.type];
     this.#input = this.#noproto;
-    this.#flush = { level: NETISR_LINK, queued: false, run: () => link.flush() };
+    this.#flush = {
+      level: NETISR_LINK,
+      queued: false,
+      run: () => {
+        if (!this.#detached) link.flush();
+      },
+    };
   }
 
   name(): string {
@@ -98,15 +95,17 @@ export class Ifnet {
   lladdr(): Uint8Array | null {
     return this.#lladdr;
   }
+  /** What link and stack together can do. */
   capabilities(): number {
-    return this.#info.capabilities;
+    const lro = (this.kernel.netstack.current.capabilities() & NETSTACK_CAP_LRO) !== 0;
+    return lro ? this.#info.capabilities : this.#info.capabilities & ~IFCAP_LRO;
   }
   capEnable(): number {
     return this.#capenable;
   }
   /** Largest IP packet the link cuts into segments itself, in bytes; 0 where the capability is off. */
   tsoMax(): number {
-    return this.#info.tsoMax;
+    return this.#tsoMax;
   }
   linkState(): 'up' | 'down' {
     return this.#linkState;
@@ -123,13 +122,13 @@ export class Ifnet {
     return this.#error;
   }
 
-  /** Brings link and stack together. The interface works on when the stack or the link declines, and counts what it drops. */
-  attach(): void {
-    const stack = this.kernel.netstack.current;
-    const caps = this.#info.capabilities & ((stack.capabilities() & NETSTACK_CAP_LRO) !== 0 ? ~0 : ~IFCAP_LRO);
-    if (this.#link.setCapEnable(caps) === null) this.#capenable = caps;
-    const input = stack.ifAttach(this);
-    if (typeof input !== 'string') this.#input = input;
+  /**
+   * Starts the link, and joins it to the stack if that is up already (`Ifnets` calls `attachStack` later otherwise). The interface
+   * works on when the stack or the link declines, and counts what it drops.
+   */
+  attach(stackUp: boolean): void {
+    if (stackUp) this.attachStack();
+    else this.#enableAll();
     this.#error = this.#link.start(this.#up());
     if (this.#error === null) {
       this.#flags |= IFF_DRV_RUNNING;
@@ -139,11 +138,48 @@ export class Ifnet {
     }
   }
 
-  detach(): void {
-    this.#flags &= ~(IFF_UP | IFF_DRV_RUNNING);
+  /** Hands the interface to the stack. */
+  attachStack(): void {
+    if (this.#stackAttached) return;
+    this.#enableAll();
+    const input = this.kernel.netstack.current.ifAttach(this);
+    if (typeof input === 'string') {
+      this.kernel.log.debug({ if: this.#name, err: input }, 'no stack takes the interface; input is counted as noproto');
+      return;
+    }
+    this.#stackAttached = true;
+    this.#input = input;
+  }
+
+  /** The stack forgets the interface; the link runs on. */
+  detachStack(): void {
+    if (!this.#stackAttached) return;
+    this.#stackAttached = false;
     this.kernel.netstack.current.ifDetach(this);
     this.#input = this.#noproto;
+    this.afdata = null;
+  }
+
+  detach(): void {
+    this.detachStack();
+    this.#detached = true;
+    this.#flags &= ~(IFF_UP | IFF_DRV_RUNNING);
+    this.#linkState = 'down';
     this.#link.stop();
+  }
+
+  /** Everything that link and stack can do is on at first. */
+  #enableAll(): void {
+    const caps = this.capabilities();
+    if (caps === this.#capenable) return;
+    const err = this.#link.setCapEnable(caps);
+    if (err === null) this.#setCaps(caps);
+    else this.kernel.log.warn({ if: this.#name, err }, 'link refused its own capabilities; offload is off');
+  }
+
+  #setCaps(bits: number): void {
+    this.#capenable = bits;
+    this.#tsoMax = (bits & (IFCAP_TSO4 | IFCAP_TSO6)) !== 0 ? this.#info.tsoMax : 0;
   }
 
   /** A slot of the link's ring, or null when it is full even after a flush (counted as `oqdrops`). */
@@ -169,6 +205,7 @@ export class Ifnet {
       return 'ENETDOWN';
     }
     const bytes = pkt.length();
+    const group = this.#ether ? (pkt.bytes[pkt.off] as number) & 1 : 0;
     const err = this.#link.transmit(pkt);
     if (err !== null) {
       counters.oerrors++;
@@ -176,27 +213,41 @@ export class Ifnet {
     }
     counters.opackets++;
     counters.obytes += bytes;
-    this.kernel.netisr.schedule(this.#flush);
+    counters.omcasts += group;
+    this.#netisr.schedule(this.#flush);
     return null;
   }
 
+  /** ENXIO once detached, as all changes below. */
   setUp(up: boolean): Errno | null {
+    if (this.#detached) return 'ENXIO';
+    if (up === this.isUp()) return null;
     const err = this.#link.setUp(up);
     if (err !== null) return err;
-    return this.#setFlag(IFF_UP, up);
+    this.#flags = up ? this.#flags | IFF_UP : this.#flags & ~IFF_UP;
+    this.#changed();
+    this.kernel.events.invoke('ifnet_event', this, up ? 'up' : 'down');
+    return null;
   }
 
-  #setFlag(bit: number, on: boolean): null {
-    const flags = on ? this.#flags | bit : this.#flags & ~bit;
-    if (flags === this.#flags) return null;
-    this.#flags = flags;
+  /** Takes the bits that a user may change (`IFF_USER`) from `flags`; the rest stay as they are. */
+  setFlags(flags: number): Errno | null {
+    const err = this.setUp((flags & IFF_UP) !== 0);
+    if (err !== null) return err;
+    const wanted = (this.#flags & ~(IFF_USER | IFF_PROMISC) & ~IFF_UP) | (this.#flags & IFF_UP) | (flags & IFF_USER & ~IFF_UP);
+    const next = (flags & IFF_PPROMISC) !== 0 ? wanted | IFF_PROMISC : wanted;
+    if (next === this.#flags) return null;
+    this.#flags = next;
     this.#changed();
     return null;
   }
 
   /** EINVAL outside `IF_MINMTU` and the link's largest. */
   setMtu(mtu: number): Errno | null {
-    if (!Number.isInteger(mtu) || mtu < IF_MINMTU || mtu > this.#info.maxMtu) return 'EINVAL';
+    if (this.#detached) return 'ENXIO';
+    const max = Math.min(IF_MAXMTU, this.#info.maxMtu);
+    if (!Number.isInteger(mtu) || mtu < IF_MINMTU || mtu > max) return 'EINVAL';
+    if (mtu === this.#mtu) return null;
     const err = this.#link.setMtu(mtu);
     if (err !== null) return err;
     this.#mtu = mtu;
@@ -204,31 +255,39 @@ export class Ifnet {
     return null;
   }
 
-  /** EINVAL for a group address or a wrong length. */
+  /** EINVAL for a group address, a wrong length, or a link without one. */
   setLladdr(lladdr: Uint8Array): Errno | null {
+    if (this.#detached) return 'ENXIO';
     if (this.#lladdr === null || lladdr.length !== this.#lladdr.length || ((lladdr[0] ?? 1) & 1) === 1) return 'EINVAL';
     const err = this.#link.setLladdr(lladdr);
     if (err !== null) return err;
     this.#lladdr = lladdr.slice();
     this.#changed();
+    this.kernel.ifnets.lladdrChanged(this);
     return null;
   }
 
   /** EINVAL for a bit outside `capabilities()`. */
   setCapEnable(bits: number): Errno | null {
-    if ((bits & ~this.#info.capabilities) !== 0) return 'EINVAL';
+    if (this.#detached) return 'ENXIO';
+    if ((bits & ~this.capabilities()) !== 0) return 'EINVAL';
+    if (bits === this.#capenable) return null;
     const err = this.#link.setCapEnable(bits);
     if (err !== null) return err;
-    this.#capenable = bits;
+    this.#setCaps(bits);
     this.#changed();
     return null;
   }
 
-  /** EINVAL for an empty or too long name, EEXIST for one in use. */
+  /** EINVAL for an empty, too long or unprintable name, EEXIST for one in use. */
   setName(name: string): Errno | null {
-    if (name.length === 0 || name.length >= IFNAMSIZ || !/^[A-Za-z0-9._-]+$/.test(name)) return 'EINVAL';
+    if (this.#detached) return 'ENXIO';
+    if (!isIfName(name)) return 'EINVAL';
+    if (name === this.#name) return null;
     if (this.kernel.ifnets.byName(name) !== null) return 'EEXIST';
-    this.#name = name;
+    this.kernel.ifnets.rename(this, name, () => {
+      this.#name = name;
+    });
     return null;
   }
 
@@ -241,18 +300,22 @@ export class Ifnet {
 
   /** EINVAL for a routing table that the stack does not have. */
   setFib(fib: number): Errno | null {
+    if (this.#detached) return 'ENXIO';
     if (!this.kernel.netstack.current.validFib(fib)) return 'EINVAL';
+    if (fib === this.#fib) return null;
     this.#fib = fib;
+    this.#changed();
     return null;
   }
 
   /** The driver's own ioctls. */
   driverIoctl(cmd: number, data: unknown): Errno | null {
+    if (this.#detached) return 'ENXIO';
     return this.#link.ioctl(cmd, data);
   }
 
   #changed(): void {
-    this.kernel.netstack.current.ifChanged(this);
+    if (this.#stackAttached) this.kernel.netstack.current.ifChanged(this);
   }
 
   readonly #noproto: FrameInput = () => {
@@ -260,14 +323,16 @@ export class Ifnet {
   };
 
   #up(): LinkUp {
-    const { netisr } = this.kernel;
-    const { counters } = this;
+    const netisr = this.#netisr;
+    const counters = this.counters;
+    const ether = this.#ether;
     return {
       begin: () => netisr.begin(),
       input: (pkt) => {
         counters.ipackets++;
         counters.ibytes += pkt.end - pkt.off;
-        if ((pkt.flags & PKT_MCAST) !== 0) counters.imcasts++;
+        // The lowest bit of an Ethernet frame's first byte says that it is for a group.
+        if (ether && ((pkt.bytes[pkt.off] as number) & 1) !== 0) counters.imcasts++;
         if ((this.#flags & IFF_UP) === 0) {
           counters.iqdrops++;
           return;
@@ -284,16 +349,14 @@ export class Ifnet {
   }
 
   #setLinkState(state: 'up' | 'down' | 'gone'): void {
-    this.#linkState = state === 'up' ? 'up' : 'down';
-    this.kernel.events.invoke('ifnet_link_event', this, this.#linkState);
+    if (this.#detached) return;
+    const now = state === 'up' ? 'up' : 'down';
+    if (now !== this.#linkState) {
+      this.#linkState = now;
+      this.kernel.events.invoke('ifnet_link_event', this, now);
+    }
     if (state !== 'gone') return;
     this.kernel.log.error({ if: this.#name }, 'device is gone; interface detached');
     this.kernel.ifnets.detach(this);
   }
 }
-
-const FLAGS_OF_TYPE = {
-  ethernet: IFF_BROADCAST | IFF_SIMPLEX | IFF_MULTICAST,
-  loopback: IFF_LOOPBACK | IFF_MULTICAST,
-  tunnel: IFF_POINTOPOINT | IFF_MULTICAST,
-} as const;
