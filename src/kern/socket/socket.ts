@@ -9,6 +9,7 @@ import { NO_HANDLER, type SocketHandler } from './handler.ts';
 import type { ListenQueue } from './listen.ts';
 import type { Domain, ProtoMethods, Protosw } from './protosw.ts';
 import { Sockbuf } from './sockbuf.ts';
+import type { SocketExt } from './soconst.ts';
 
 /** States (sys/socketvar.h). */
 export const SS_NOFDREF = 0x1;
@@ -23,6 +24,8 @@ export const SS_CANTSENDMORE = 0x10000;
 export const SS_CANTRCVMORE = 0x20000;
 /** The next byte to read is the urgent mark. */
 export const SS_RCVATMARK = 0x40000;
+/** A writer was refused for another reason than the low-water mark: it is to be told of the next bytes that go. */
+export const SS_SNDWAIT = 0x80000;
 
 export class Socket {
   readonly kernel: Kernel;
@@ -53,6 +56,8 @@ export class Socket {
   listen: ListenQueue | null = null;
   /** An accept filter at work on a connection that is not yet complete. */
   filter: AcceptFilterState | null = null;
+  /** What few sockets have: timeouts, the urgent mark, a cookie. */
+  ext: SocketExt | null = null;
 
   constructor(kernel: Kernel, domain: Domain, proto: Protosw, rcvHiwat: number, sndHiwat: number) {
     this.kernel = kernel;

@@ -1,0 +1,49 @@
+/** Descriptor table of a process (kern_descrip.c): small numbers, the lowest free one first, up to a limit. */
+import type { Result } from '../errno.ts';
+import type { File } from './file.ts';
+
+export class FdTable {
+  readonly #files: (File | null)[] = [];
+  /** No free number is below this one. */
+  #lowest = 0;
+  #open = 0;
+
+  /** EMFILE when `limit` are open. */
+  canAlloc(limit: number): boolean {
+    return this.#open < limit;
+  }
+
+  alloc(file: File, limit: number): Result<number> {
+    if (this.#open >= limit) return 'EMFILE';
+    let fd = this.#lowest;
+    while (fd < this.#files.length && this.#files[fd] !== null) fd++;
+    this.#files[fd] = file;
+    this.#lowest = fd + 1;
+    this.#open++;
+    return fd;
+  }
+
+  get(fd: number): File | null {
+    return this.#files[fd] ?? null;
+  }
+
+  remove(fd: number): File | null {
+    const file = this.#files[fd] ?? null;
+    if (file === null) return null;
+    this.#files[fd] = null;
+    if (fd < this.#lowest) this.#lowest = fd;
+    this.#open--;
+    return file;
+  }
+
+  count(): number {
+    return this.#open;
+  }
+
+  /** Open descriptors with their files, lowest first. */
+  entries(): [number, File][] {
+    const all: [number, File][] = [];
+    for (const [fd, file] of this.#files.entries()) if (file !== null) all.push([fd, file]);
+    return all;
+  }
+}

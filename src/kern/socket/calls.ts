@@ -1,0 +1,384 @@
+/**
+ * What users do with sockets (uipc_socket.c). Nothing here waits: what cannot be done now answers EAGAIN, or EINPROGRESS for a
+ * connection that has begun, and the socket's handler says when it is time. Waiting is the process's business (`proc/`).
+ */
+import { type Errno, type Result, isErrno } from '../errno.ts';
+import type { Kernel } from '../kernel.ts';
+import type { Proc } from '../proc/proc.ts';
+import { NO_HANDLER } from './handler.ts';
+import { ListenQueue } from './listen.ts';
+import { PR_ATOMIC, PR_CONNREQUIRED, PR_WANTRCVD, type SockAddr } from './protosw.ts';
+import { SO_ACCEPTCONN } from './soconst.ts';
+import {
+  SS_CANTRCVMORE,
+  SS_CANTSENDMORE,
+  SS_ISCONFIRMING,
+  SS_ISCONNECTED,
+  SS_ISCONNECTING,
+  SS_ISDISCONNECTED,
+  SS_ISDISCONNECTING,
+  SS_NOFDREF,
+  SS_RCVATMARK,
+  SS_SNDWAIT,
+  Socket,
+} from './socket.ts';
+import { soabort, sodetach, soisclosed } from './sofree.ts';
+import { socantrcvmore, soisdisconnected, soreadable, sotakeerror, sowriteable } from './upcalls.ts';
+
+export { sogetopt, sosetopt } from './sockopt.ts';
+export { soioctl } from './soioctl.ts';
+export { soabort } from './sofree.ts';
+export { sotakeerror } from './upcalls.ts';
+
+/** Flags of send and receive (FreeBSD's sys/socket.h). */
+export const MSG_OOB = 0x1;
+export const MSG_PEEK = 0x2;
+export const MSG_DONTROUTE = 0x4;
+export const MSG_TRUNC = 0x10;
+export const MSG_WAITALL = 0x40;
+export const MSG_DONTWAIT = 0x80;
+export const MSG_NOSIGNAL = 0x20000;
+
+/** Events of poll(2). */
+export const POLLIN = 0x1;
+export const POLLPRI = 0x2;
+export const POLLOUT = 0x4;
+export const POLLERR = 0x8;
+export const POLLHUP = 0x10;
+export const POLLNVAL = 0x20;
+export const POLLRDHUP = 0x4000;
+
+/** Buffers of a socket whose protocol says nothing else, in bytes. */
+const SOCKBUF_DEFAULT = 65536;
+
+/** EAFNOSUPPORT, EPROTOTYPE, EPROTONOSUPPORT, or the protocol's own. */
+export function socreate(kernel: Kernel, family: number, type: number, protocol: number, proc: Proc | null): Result<Socket> {
+  const found = kernel.domains.find(family, type, protocol);
+  if (isErrno(found)) return found;
+  const so = new Socket(kernel, found.domain, found.proto, SOCKBUF_DEFAULT, SOCKBUF_DEFAULT);
+  kernel.netstack.current.socreate(so, proc);
+  const err = so.methods.attach(so, protocol, proc);
+  if (err !== null) return err;
+  kernel.domains.counters.created++;
+  return so;
+}
+
+/** EINVAL on a connection that is over. */
+export function sobind(so: Socket, addr: SockAddr): Errno | null {
+  return so.pcb === null ? 'EINVAL' : so.methods.bind(so, addr);
+}
+
+/** Begins to listen, or changes the backlog of one that does. EINVAL on a socket with a connection. */
+export function solisten(so: Socket, backlog: number): Errno | null {
+  const connection = SS_ISCONNECTED | SS_ISCONNECTING | SS_ISDISCONNECTING | SS_ISDISCONNECTED;
+  if (so.pcb === null || (so.state & connection) !== 0) return 'EINVAL';
+  const max = so.kernel.domains.limits.soacceptqueue;
+  const qlimit = backlog >= 0 && backlog <= max ? backlog | 0 : max;
+  const before = so.listen;
+  so.listen ??= new ListenQueue(qlimit);
+  so.options |= SO_ACCEPTCONN;
+  const err = so.methods.listen(so, qlimit);
+  if (err !== null) {
+    so.listen = before;
+    if (before === null) so.options &= ~SO_ACCEPTCONN;
+    return err;
+  }
+  so.listen.qlimit = qlimit;
+  return null;
+}
+
+/**
+ * The connection that waits longest; it has its listener's handler and no `data` of its own yet. What came before it was accepted
+ * is in its buffer: `soreceive`, or `sodeliver` for a handler that reads by `data`. EAGAIN, EINVAL (not listening).
+ *
+ * Deviation: FreeBSD answers ECONNABORTED for one that died while it waited. Here it is skipped and counted, so that a loop
+ * until EAGAIN takes all.
+ */
+export function soaccept(head: Socket): Result<Socket> {
+  const queue = head.listen;
+  if (queue === null) return 'EINVAL';
+  const err = sotakeerror(head);
+  if (err !== null) return err;
+  for (let so = queue.shift(); so !== null; so = queue.shift()) {
+    so.head = null;
+    if ((so.state & SS_ISDISCONNECTED) !== 0 && so.rcv.cc === 0) {
+      so.handler = NO_HANDLER;
+      sodetach(so);
+      head.kernel.domains.counters.acceptaborted++;
+      continue;
+    }
+    so.state &= ~SS_NOFDREF;
+    return so;
+  }
+  return 'EAGAIN';
+}
+
+/** Null: connected (a datagram socket, the local domain); EINPROGRESS: `handler.connected` or `handler.closed` will say. A connection is for once. */
+export function soconnect(so: Socket, addr: SockAddr): Errno | null {
+  if (so.listen !== null) return 'EOPNOTSUPP';
+  if ((so.state & SS_ISCONNECTING) !== 0) return 'EALREADY';
+  const connection = (so.proto.flags & PR_CONNREQUIRED) !== 0;
+  if (connection && (so.state & SS_ISDISCONNECTED) !== 0) return 'EINVAL';
+  if ((so.state & SS_ISCONNECTED) !== 0) {
+    if (connection) return 'EISCONN';
+    const err = sodisconnect(so);
+    if (err !== null) return err;
+  }
+  so.error = null;
+  const err = so.methods.connect(so, addr);
+  if (err !== null) return err;
+  return (so.state & SS_ISCONNECTING) !== 0 ? 'EINPROGRESS' : null;
+}
+
+export function soconnect2(a: Socket, b: Socket): Errno | null {
+  return a.methods.connect2(a, b);
+}
+
+/** ENOTCONN; EALREADY while it is under way. */
+export function sodisconnect(so: Socket): Errno | null {
+  if ((so.state & SS_ISCONNECTED) === 0) return 'ENOTCONN';
+  if ((so.state & SS_ISDISCONNECTING) !== 0) return 'EALREADY';
+  return so.methods.disconnect(so);
+}
+
+/**
+ * `rd`: what is unread is thrown away, and what comes is too. `wr`: no more is sent; the peer reads to the end. ENOTCONN
+ * without a connection (a datagram socket is shut all the same); a listening socket's waiters get ECONNABORTED.
+ */
+export function soshutdown(so: Socket, how: 'rd' | 'wr' | 'rdwr'): Errno | null {
+  let result: Errno | null = null;
+  if ((so.state & (SS_ISCONNECTED | SS_ISCONNECTING | SS_ISDISCONNECTING)) === 0) {
+    result = 'ENOTCONN';
+    if (so.listen !== null && how !== 'wr') {
+      so.error = 'ECONNABORTED';
+      so.handler.readable(so);
+    }
+    if ((so.proto.flags & PR_ATOMIC) === 0 || so.listen !== null) return result;
+  }
+  if (how !== 'wr') {
+    const unread = so.rcv.cc;
+    while (so.rcv.record() !== null) so.rcv.dropRecord();
+    so.rcv.drop(so.rcv.cc);
+    socantrcvmore(so);
+    if (unread > 0) rcvd(so);
+  }
+  if (how !== 'rd' && (so.state & SS_CANTSENDMORE) === 0) {
+    so.state |= SS_CANTSENDMORE;
+    const err = so.methods.shutdown(so);
+    if (err !== null) {
+      so.state &= ~SS_CANTSENDMORE;
+      return err;
+    }
+  }
+  return result;
+}
+
+/**
+ * Sends on a stream: how many bytes were taken, which may be fewer. EPIPE, the pending error, ENOTCONN, EAGAIN (no room up to
+ * the low-water mark, or still connecting), ENOBUFS (the buffer pool is at its limit and nothing of this socket's is in flight).
+ */
+export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number): Result<number> {
+  const { state, snd } = so;
+  if ((state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
+  if (so.error !== null) return sotakeerror(so) ?? 'EPIPE';
+  if ((state & SS_ISCONNECTED) === 0) return (state & (SS_ISCONNECTING | SS_ISCONFIRMING)) !== 0 ? 'EAGAIN' : 'ENOTCONN';
+  if ((so.proto.flags & PR_ATOMIC) !== 0) {
+    const err = sosendto(so, bytes, off, len, null);
+    return err === null ? len : err;
+  }
+  const space = snd.space();
+  let n = len;
+  if (n > space) {
+    if (space < snd.lowat) return 'EAGAIN';
+    n = space;
+  }
+  if (!snd.append(bytes, off, n)) {
+    so.kernel.domains.counters.nobufs++;
+    n = Math.min(n, snd.slack());
+    so.state |= SS_SNDWAIT;
+    if (n === 0) return snd.cc > 0 ? 'EAGAIN' : 'ENOBUFS';
+    snd.append(bytes, off, n);
+  }
+  so.methods.send(so);
+  return n;
+}
+
+/** Sends a message; `to` null: to the connected peer. EMSGSIZE, EDESTADDRREQ, ENOTCONN, EISCONN, EPIPE, the pending error. */
+export function sosendto(so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null {
+  if ((so.state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
+  if (so.error !== null) return sotakeerror(so);
+  const connected = (so.state & SS_ISCONNECTED) !== 0;
+  if ((so.proto.flags & PR_CONNREQUIRED) !== 0) {
+    if (!connected) return (so.state & SS_ISCONNECTING) !== 0 ? 'EAGAIN' : 'ENOTCONN';
+    if (to !== null) return 'EISCONN';
+  } else if (to === null && !connected) {
+    return 'EDESTADDRREQ';
+  }
+  if (len > so.snd.hiwat) return 'EMSGSIZE';
+  return so.methods.sendto(so, bytes, off, len, to);
+}
+
+/** Urgent data (MSG_OOB); EOPNOTSUPP where the protocol has none. */
+export function sosendoob(so: Socket, bytes: Uint8Array, off: number, len: number): Errno | null {
+  if ((so.state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
+  if (so.error !== null) return sotakeerror(so);
+  if ((so.state & SS_ISCONNECTED) === 0) return 'ENOTCONN';
+  return so.methods.sendoob(so, bytes, off, len);
+}
+
+/**
+ * Reads what is there, up to `len` bytes; 0 at the end of the stream. Bytes come before a pending error, an error before the end.
+ * EAGAIN, ENOTCONN. MSG_PEEK leaves them; MSG_OOB reads the urgent byte. Of a message the rest is lost (`soreceivefrom` tells).
+ */
+export function soreceive(so: Socket, dst: Uint8Array, off: number, len: number, flags: number): Result<number> {
+  if ((flags & MSG_OOB) !== 0) return receiveoob(so, dst, off, len, (flags & MSG_PEEK) !== 0);
+  const rcv = so.rcv;
+  if ((so.proto.flags & PR_ATOMIC) !== 0) {
+    const got = soreceivefrom(so, dst, off, len, flags);
+    return isErrno(got) ? got : got.n;
+  }
+  let n = rcv.cc;
+  if (n === 0) return nothing(so, (flags & MSG_PEEK) !== 0);
+  if (n > len) n = len;
+  if (n === 0) return 0;
+  const { ext } = so;
+  if (ext !== null && ext.oobMark > 0 && n > ext.oobMark) n = ext.oobMark;
+  rcv.copyOut(0, n, dst, off);
+  if ((flags & MSG_PEEK) !== 0) return n;
+  rcv.drop(n);
+  so.state &= ~SS_RCVATMARK;
+  if (ext !== null && ext.oobMark > 0) {
+    ext.oobMark -= n;
+    if (ext.oobMark === 0) so.state |= SS_RCVATMARK;
+  }
+  rcvd(so);
+  return n;
+}
+
+export interface Received {
+  readonly n: number;
+  /** The message was longer than the buffer. */
+  readonly truncated: boolean;
+  readonly from: SockAddr | null;
+  /** With SO_TIMESTAMP: when it came, milliseconds since the epoch; else 0. */
+  readonly timestampMs: number;
+}
+
+/** Reads a message and its sender. On a stream: bytes, and `from` is null. */
+export function soreceivefrom(so: Socket, dst: Uint8Array, off: number, len: number, flags: number): Result<Received> {
+  if ((so.proto.flags & PR_ATOMIC) === 0 || (flags & MSG_OOB) !== 0) {
+    const n = soreceive(so, dst, off, len, flags);
+    return isErrno(n) ? n : { n, truncated: false, from: null, timestampMs: 0 };
+  }
+  const record = so.rcv.record();
+  if (record === null) {
+    const none = nothing(so, (flags & MSG_PEEK) !== 0);
+    return isErrno(none) ? none : { n: 0, truncated: false, from: null, timestampMs: 0 };
+  }
+  const n = record.len < len ? record.len : len;
+  so.rcv.copyOut(0, n, dst, off);
+  if ((flags & MSG_PEEK) === 0) {
+    so.rcv.dropRecord();
+    rcvd(so);
+  }
+  // MSG_TRUNC asks for the message's own length.
+  const told = (flags & MSG_TRUNC) !== 0 ? record.len : n;
+  return { n: told, truncated: record.truncated || n < record.len, from: record.from, timestampMs: record.timestampMs };
+}
+
+/** Tells a protocol that wants to know, and still has the socket, that bytes were read. */
+function rcvd(so: Socket): void {
+  if ((so.proto.flags & PR_WANTRCVD) !== 0 && so.pcb !== null) so.methods.rcvd(so);
+}
+
+/** Why there is nothing to read. */
+function nothing(so: Socket, peek: boolean): Result<number> {
+  if (so.listen !== null) return 'ENOTCONN';
+  if (so.error !== null) return peek ? so.error : (sotakeerror(so) ?? 0);
+  if ((so.state & SS_CANTRCVMORE) !== 0) return 0;
+  const connection = SS_ISCONNECTED | SS_ISCONNECTING;
+  if ((so.proto.flags & PR_CONNREQUIRED) !== 0 && (so.state & connection) === 0) return 'ENOTCONN';
+  return 'EAGAIN';
+}
+
+function receiveoob(so: Socket, dst: Uint8Array, off: number, len: number, peek: boolean): Result<number> {
+  const byte = so.pcb === null ? 'EINVAL' : so.methods.rcvoob(so, peek);
+  if (isErrno(byte)) return byte;
+  if (len === 0) return 0;
+  dst[off] = byte;
+  return 1;
+}
+
+/**
+ * Offers what waits in `so.rcv` to `handler.data` again, then calls `readable` if bytes, the end or an error are left to be read:
+ * for a user that has just accepted, or that had stopped taking and goes on. The handler must not read by `soreceive` in `data`.
+ */
+export function sodeliver(so: Socket): void {
+  const rcv = so.rcv;
+  let took = 0;
+  while (rcv.cc > 0 && (so.proto.flags & PR_ATOMIC) === 0) {
+    const buf = rcv.buffer();
+    if (buf === null) break;
+    const len = rcv.contiguous(rcv.cc);
+    const taken = so.handler.data(so, buf, rcv.front(), len);
+    if (!(taken > 0)) break;
+    rcv.drop(taken < len ? taken : len);
+    took += taken;
+    if (taken < len) break;
+  }
+  if (soisclosed(so)) return;
+  if (took > 0) rcvd(so);
+  if (soreadable(so)) so.handler.readable(so);
+}
+
+/**
+ * Closes. An orderly end goes on without the socket: what is unsent is sent, unless SO_LINGER is 0. The handler is taken off first, so
+ * no callback comes after this. A listening socket resets what it had not accepted.
+ */
+export function soclose(so: Socket): Errno | null {
+  if (soisclosed(so)) return null;
+  so.handler = NO_HANDLER;
+  const queue = so.listen;
+  if (queue !== null) {
+    so.listen = null;
+    for (const child of queue.incomplete()) {
+      child.head = null;
+      child.state &= ~SS_NOFDREF;
+      soabort(child);
+    }
+    for (let child = queue.shift(); child !== null; child = queue.shift()) {
+      child.head = null;
+      child.state &= ~SS_NOFDREF;
+      soabort(child);
+    }
+    sodetach(so);
+    return null;
+  }
+  const err = sodisconnect(so);
+  sodetach(so);
+  const going = (so.state & (SS_ISCONNECTED | SS_ISDISCONNECTING)) !== 0 && (so.proto.flags & PR_CONNREQUIRED) !== 0;
+  if (!going || (err !== null && err !== 'EALREADY')) soisdisconnected(so);
+  return err === 'ENOTCONN' || err === 'EALREADY' ? null : err;
+}
+
+/** `POLL*` bits that hold now. */
+export function sopoll(so: Socket): number {
+  const { state } = so;
+  let events = soreadable(so) ? POLLIN : 0;
+  if (so.error !== null) events |= POLLERR;
+  if ((state & SS_RCVATMARK) !== 0 || (so.ext !== null && so.ext.oobMark > 0)) events |= POLLPRI;
+  if ((state & SS_CANTRCVMORE) !== 0) events |= POLLRDHUP;
+  if ((state & (SS_CANTRCVMORE | SS_CANTSENDMORE)) === (SS_CANTRCVMORE | SS_CANTSENDMORE)) return events | POLLHUP;
+  return sowriteable(so) ? events | POLLOUT : events;
+}
+
+/** EINVAL once the protocol has forgotten a connection that is over. */
+export function sosockaddr(so: Socket): Result<SockAddr> {
+  return so.pcb === null ? 'EINVAL' : so.methods.sockaddr(so);
+}
+
+/** ENOTCONN without a peer. */
+export function sopeeraddr(so: Socket): Result<SockAddr> {
+  if ((so.state & (SS_ISCONNECTED | SS_ISCONFIRMING)) === 0 || so.pcb === null) return 'ENOTCONN';
+  return so.methods.peeraddr(so);
+}

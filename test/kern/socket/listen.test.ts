@@ -1,0 +1,226 @@
+/** Queues of listening sockets: limits, order, overflow, connections that die while they wait. */
+import { describe, expect, it } from 'vitest';
+import {
+  POLLIN,
+  soaccept,
+  soclose,
+  soconnect,
+  solisten,
+  sopoll,
+  soreceive,
+  sosend,
+  soshutdown,
+} from '../../../src/kern/socket/calls.ts';
+import {
+  SOL_SOCKET,
+  SO_ACCEPTCONN,
+  SO_KEEPALIVE,
+  SO_LINGER,
+  SO_LISTENINCQLEN,
+  SO_LISTENQLEN,
+  SO_LISTENQLIMIT,
+  sogetopt,
+} from '../../../src/kern/socket/sockopt.ts';
+import { FIONREAD, soioctl } from '../../../src/kern/socket/soioctl.ts';
+import type { Socket } from '../../../src/kern/socket/socket.ts';
+import { soisconnected, soisdisconnected, solistenfull, sonewconn, sorcv, soseterror } from '../../../src/kern/socket/upcalls.ts';
+import { type Bench, bench, bytes, fakeSocket, local, ok, watch } from './support.ts';
+
+function listening(b: Bench, backlog: number): Socket {
+  const head = fakeSocket(b);
+  expect(solisten(head, backlog)).toBeNull();
+  return head;
+}
+
+function arrive(head: Socket): Socket | null {
+  const so = sonewconn(head);
+  if (so !== null) soisconnected(so);
+  return so;
+}
+
+const opt = (so: Socket, name: number): unknown => {
+  const sopt = { dir: 'get' as const, level: SOL_SOCKET, name, value: undefined };
+  expect(sogetopt(so, sopt)).toBeNull();
+  return sopt.value;
+};
+
+describe('solisten', () => {
+  it('clamps the backlog to kern.ipc.soacceptqueue, and can change it', () => {
+    const b = bench();
+    const head = listening(b, 5);
+    expect(opt(head, SO_LISTENQLIMIT)).toBe(5);
+    for (const wild of [-1, 1e9]) {
+      solisten(head, wild);
+      expect(opt(head, SO_LISTENQLIMIT)).toBe(1024);
+    }
+    expect(b.kernel.sysctl.write('kern.ipc.soacceptqueue', 7)).not.toBe('EINVAL');
+    solisten(head, 8);
+    expect(opt(head, SO_LISTENQLIMIT)).toBe(7);
+    expect(opt(head, SO_ACCEPTCONN)).toBe(1);
+  });
+
+  it('EINVAL with a connection; what the protocol refuses leaves no queue behind', () => {
+    const b = bench();
+    const so = fakeSocket(b);
+    b.fake.refuse = 'EADDRINUSE';
+    expect(solisten(so, 1)).toBe('EADDRINUSE');
+    expect(soaccept(so)).toBe('EINVAL');
+    expect(opt(so, SO_ACCEPTCONN)).toBe(0);
+    b.fake.refuse = null;
+    soconnect(so, local('x'));
+    expect(solisten(so, 1)).toBe('EINVAL');
+  });
+
+  it('a listening socket does nothing else', () => {
+    const head = listening(bench(), 1);
+    expect(soconnect(head, local('x'))).toBe('EOPNOTSUPP');
+    expect(soreceive(head, new Uint8Array(1), 0, 1, 0)).toBe('ENOTCONN');
+    expect(sosend(head, bytes('a'), 0, 1)).toBe('ENOTCONN');
+    expect(soioctl(head, FIONREAD, { value: 0 })).toBe('EINVAL');
+  });
+});
+
+describe('accepting', () => {
+  it('is in the order of arrival, with the listener’s options', () => {
+    const b = bench();
+    const head = fakeSocket(b);
+    head.options = SO_KEEPALIVE | SO_LINGER;
+    head.linger = 7;
+    head.fib = 3;
+    head.rcv.hiwat = 4000;
+    head.rcv.lowat = 2;
+    solisten(head, 200);
+    const seen = watch(head);
+    const children = Array.from({ length: 200 }, () => arrive(head));
+    expect(seen.log).toHaveLength(200);
+    expect(sopoll(head)).toBe(POLLIN);
+    expect(opt(head, SO_LISTENQLEN)).toBe(200);
+    for (const child of children) expect(soaccept(head)).toBe(child);
+    expect(soaccept(head)).toBe('EAGAIN');
+    expect(sopoll(head)).toBe(0);
+    expect(children[0]).toMatchObject({ options: SO_KEEPALIVE | SO_LINGER, linger: 7, fib: 3, handler: seen });
+    expect(children[0]?.rcv).toMatchObject({ hiwat: 4000, lowat: 2 });
+  });
+
+  it('keeps what comes before, and calls nobody for it', () => {
+    const head = listening(bench(), 5);
+    const seen = watch(head);
+    const child = arrive(head)!;
+    sorcv(child, bytes('early'), 0, 5);
+    expect(seen.log).toEqual(['accept']);
+    const so = ok(soaccept(head));
+    const dst = new Uint8Array(9);
+    expect(soreceive(so, dst, 0, 9, 0)).toBe(5);
+    sorcv(so, bytes('late'), 0, 4);
+    expect(seen.log).toEqual(['accept', 'data:4', 'readable']);
+  });
+
+  it('may happen inside the handler', () => {
+    const head = listening(bench(), 5);
+    const seen = watch(head);
+    const got: unknown[] = [];
+    seen.inside = (h) => void got.push(soaccept(h));
+    const child = arrive(head);
+    expect(got).toEqual([child]);
+  });
+
+  it('passes over connections that died, unless they left something to read', () => {
+    const b = bench();
+    const head = listening(b, 5);
+    const dead = arrive(head)!;
+    const spoke = arrive(head)!;
+    const live = arrive(head)!;
+    sorcv(spoke, bytes('bye'), 0, 3);
+    soseterror(dead, 'ECONNRESET');
+    soisdisconnected(dead);
+    soisdisconnected(spoke);
+    expect(soaccept(head)).toBe(spoke);
+    expect(soaccept(head)).toBe(live);
+    expect(soaccept(head)).toBe('EAGAIN');
+    expect(b.kernel.domains.counters.acceptaborted).toBe(1);
+  });
+});
+
+describe('limits', () => {
+  it('refuses over 3/2 of the backlog, counts, and logs now and then', () => {
+    const b = bench();
+    const head = listening(b, 4);
+    let taken = 0;
+    for (let i = 0; i < 50; i++) {
+      if (!solistenfull(head)) taken++;
+      arrive(head);
+    }
+    expect(taken).toBe(7);
+    expect(opt(head, SO_LISTENQLEN)).toBe(7);
+    expect(b.kernel.domains.counters.listenoverflow).toBe(43);
+    expect(b.world.lines).toHaveLength(1);
+    b.world.run(10_001);
+    b.kernel.time.refresh();
+    arrive(head);
+    expect(b.world.lines).toHaveLength(2);
+    expect(b.world.lines[1]?.fields).toMatchObject({ queued: 7, backlog: 4, refused: 43 });
+    soaccept(head);
+    expect(arrive(head)).not.toBeNull();
+  });
+
+  it('drops the oldest of too many incomplete connections', () => {
+    const b = bench();
+    const head = listening(b, 3);
+    const waiting = Array.from({ length: 5 }, () => sonewconn(head)!);
+    expect(opt(head, SO_LISTENINCQLEN)).toBe(3);
+    expect(b.kernel.domains.counters.incompdropped).toBe(2);
+    expect(b.fake.calls.filter((c) => c === 'abort')).toHaveLength(2);
+    for (const so of waiting) soisconnected(so);
+    expect(opt(head, SO_LISTENQLEN)).toBe(3);
+    expect(soaccept(head)).toBe(waiting[2]);
+  });
+
+  it('forgets an incomplete one that ends', () => {
+    const b = bench();
+    const head = listening(b, 3);
+    const so = sonewconn(head)!;
+    soisdisconnected(so);
+    expect(opt(head, SO_LISTENINCQLEN)).toBe(0);
+    expect(b.fake.calls.at(-1)).toBe('detach');
+  });
+
+  it('no connection for a protocol that refuses it, or for a closed listener', () => {
+    const b = bench();
+    const head = listening(b, 3);
+    b.fake.refuse = 'ENOBUFS';
+    expect(sonewconn(head)).toBeNull();
+    b.fake.refuse = null;
+    soclose(head);
+    expect(sonewconn(head)).toBeNull();
+  });
+});
+
+describe('the end of a listener', () => {
+  it('resets everything it had not accepted', () => {
+    const b = bench();
+    const head = listening(b, 9);
+    const [a, c] = [arrive(head)!, arrive(head)!];
+    const accepted = ok(soaccept(head));
+    sonewconn(head);
+    sorcv(c, bytes('data'), 0, 4);
+    b.fake.calls.length = 0;
+    expect(soclose(head)).toBeNull();
+    expect(b.fake.calls).toEqual(['abort', 'detach', 'abort', 'detach', 'detach']);
+    expect(accepted).toBe(a);
+    expect(sosend(a, bytes('x'), 0, 1)).toBe(1);
+    soclose(a);
+    soisdisconnected(a);
+    b.world.run(1);
+    expect(b.kernel.bufpool.used).toBe(0);
+    expect(b.kernel.domains.counters.created - b.kernel.domains.counters.closed).toBe(0);
+  });
+
+  it('shutdown wakes who waits to accept', () => {
+    const head = listening(bench(), 1);
+    const seen = watch(head);
+    expect(soshutdown(head, 'rd')).toBe('ENOTCONN');
+    expect(seen.log).toEqual(['readable']);
+    expect(soaccept(head)).toBe('ECONNABORTED');
+    expect(soaccept(head)).toBe('EAGAIN');
+  });
+});
