@@ -1,0 +1,555 @@
+/*
+ * tap.c - opens a Linux TAP device and moves Ethernet frames between it and JavaScript in batches.
+ *
+ * Interfaces: Node-API version 8, libuv poll handles, struct virtio_net_hdr (virtio 1.2, 5.1.6). The device itself: device.h.
+ *
+ * A device is known to JavaScript by a small number, as a file is by its descriptor. All state hangs on the instance of the addon
+ * (one per environment: the main thread, each worker) and goes with it. Every number that comes from JavaScript is checked before it
+ * is used as an offset; every buffer is looked up again for each batch, so that one that was detached is noticed and never touched.
+ */
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <node_api.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "device.h"
+
+/* The few functions of libuv that are used, as the node binary exports them. Handles are opaque: libuv tells their size. */
+struct uv_loop_s;
+struct uv_handle_s;
+enum { TYPE_POLL = 8, UV_READABLE = 1, UV_DISCONNECT = 4 };
+extern const char *uv_handle_type_name(int type);
+extern size_t uv_handle_size(int type);
+extern void *uv_handle_get_data(const struct uv_handle_s *handle);
+extern void uv_handle_set_data(struct uv_handle_s *handle, void *data);
+extern int uv_poll_init(struct uv_loop_s *loop, struct uv_handle_s *handle, int fd);
+extern int uv_poll_start(struct uv_handle_s *handle, int events, void (*cb)(struct uv_handle_s *, int, int));
+extern int uv_poll_stop(struct uv_handle_s *handle);
+extern void uv_close(struct uv_handle_s *handle, void (*cb)(struct uv_handle_s *));
+
+enum {
+  MAX_TAPS = 64,
+  BATCH = 64, /* frames handed over by one callback */
+  ETHER_HDR = 14,
+  FRAME_STEP = 64,        /* frames lie this far apart, or a multiple */
+  FRAME_MAX = 65536 + 64, /* largest frame that the kernel hands over, with its virtio header */
+  MAX_FRAGS = 4,
+  SPIN_TOTAL_US = 1000, /* busy polling lets the event loop go on after this, however busy the device is */
+};
+
+/* A frame in the receive table. */
+enum { RX_OFF, RX_LEN, RX_FLAGS, RX_GSO_TYPE, RX_GSO_SIZE, RX_STRIDE };
+/* A frame in the transmit table; behind it MAX_FRAGS times a slice of payload: index of its buffer, offset, length. */
+enum { TX_OFF, TX_LEN, TX_FLAGS, TX_GSO_TYPE, TX_GSO_SIZE, TX_HDR_LEN, TX_CSUM_START, TX_CSUM_OFFSET, TX_NFRAGS, TX_FRAGS };
+enum { TX_STRIDE = TX_FRAGS + 3 * MAX_FRAGS };
+/* Counters that the driver reads: wrap as 32-bit integers. */
+enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_COUNT };
+
+struct instance {
+  struct tap *taps[MAX_TAPS];
+};
+
+struct tap {
+  napi_env env;
+  struct instance *inst;
+  int id;
+  int fd;
+  bool vnet;
+  bool started, paused, closing, env_gone;
+  int64_t spin_us;
+  struct uv_handle_s *poll;
+  napi_async_cleanup_hook_handle hook;
+  napi_async_context async;
+  napi_ref self, on_batch, on_gone, on_closed;
+  struct array rx, rx_table, tx, tx_table, stats;
+  int32_t tx_slot;
+};
+
+/* ---- arguments ---- */
+
+/* Takes the arguments of a call whose first one is a device's number. */
+static struct tap *get_tap(napi_env env, napi_callback_info info, size_t argc, napi_value *argv) {
+  struct instance *inst = NULL;
+  int32_t id = -1;
+  size_t got = argc;
+  if (napi_get_cb_info(env, info, &got, argv, NULL, NULL) != napi_ok || napi_get_instance_data(env, (void **)&inst) != napi_ok ||
+      inst == NULL || got < argc || napi_get_value_int32(env, argv[0], &id) != napi_ok || id < 0 || id >= MAX_TAPS ||
+      inst->taps[id] == NULL) {
+    throw_argument(env, "not an open device");
+    return NULL;
+  }
+  return inst->taps[id];
+}
+
+/* ---- closing ---- */
+
+static void delete_refs(struct tap *t) {
+  napi_env env = t->env;
+  napi_ref *refs[] = {&t->on_batch, &t->on_gone, &t->rx.ref, &t->rx_table.ref, &t->tx.ref, &t->tx_table.ref, &t->stats.ref};
+  for (size_t i = 0; i < sizeof refs / sizeof refs[0]; i++) drop_ref(env, refs[i]);
+}
+
+static void delete_closing_refs(struct tap *t) {
+  drop_ref(t->env, &t->on_closed);
+  drop_ref(t->env, &t->self);
+  if (t->async != NULL) napi_async_destroy(t->env, t->async);
+  t->async = NULL;
+}
+
+/* Calls JavaScript from the event loop, with an integer if `argc` is 1. An exception goes where uncaught ones go. */
+static void call_js(struct tap *t, napi_ref fn_ref, size_t argc, int32_t arg) {
+  napi_env env = t->env;
+  napi_handle_scope scope;
+  napi_value fn, self, argv;
+  if (fn_ref == NULL || napi_open_handle_scope(env, &scope) != napi_ok) return;
+  if (napi_get_reference_value(env, fn_ref, &fn) == napi_ok && napi_get_reference_value(env, t->self, &self) == napi_ok &&
+      fn != NULL && self != NULL && napi_create_int32(env, arg, &argv) == napi_ok &&
+      napi_make_callback(env, t->async, self, fn, argc, &argv, NULL) != napi_ok) {
+    bool pending = false;
+    napi_value error;
+    if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
+        napi_get_and_clear_last_exception(env, &error) == napi_ok)
+      napi_fatal_exception(env, error);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+static void on_closed(struct uv_handle_s *handle) {
+  struct tap *t = uv_handle_get_data(handle);
+  if (!t->env_gone) {
+    call_js(t, t->on_closed, 0, 0);
+    /* The environment may have begun to end inside the call. */
+    if (!t->env_gone) delete_closing_refs(t);
+  }
+  if (t->hook != NULL) napi_remove_async_cleanup_hook(t->hook);
+  free(t->poll);
+  free(t);
+}
+
+/* Frees the device at once: its descriptor is closed on return. The memory follows when libuv lets go of the handle. */
+static void tap_close(struct tap *t) {
+  if (t->closing) return;
+  t->closing = true;
+  t->inst->taps[t->id] = NULL;
+  delete_refs(t);
+  uv_close(t->poll, on_closed);
+  close(t->fd);
+  t->fd = -1;
+}
+
+/* The environment ends (process exit, worker exit). No JavaScript runs any more. */
+static void on_env_exit(napi_async_cleanup_hook_handle hook, void *arg) {
+  struct tap *t = arg;
+  (void)hook;
+  tap_close(t);
+  t->env_gone = true;
+  delete_closing_refs(t);
+}
+
+/* ---- opening ---- */
+
+static bool read_request(napi_env env, napi_value options, struct request *r) {
+  napi_value value;
+  size_t len = 0;
+  memset(r, 0, sizeof *r);
+  r->fd = -1;
+  if (get_named(env, options, "fd", &value) && napi_get_value_int32(env, value, &r->fd) != napi_ok) return false;
+  if (!get_named(env, options, "vnetHdr", &value) || napi_get_value_bool(env, value, &r->vnet) != napi_ok) return false;
+  if (!get_named(env, options, "offload", &value) || napi_get_value_bool(env, value, &r->offload) != napi_ok) return false;
+  if (!get_named(env, options, "name", &value) || napi_get_value_string_utf8(env, value, NULL, 0, &len) != napi_ok) return false;
+  return len < IFNAMSIZ && napi_get_value_string_utf8(env, value, r->name, IFNAMSIZ, &len) == napi_ok;
+}
+
+static napi_value describe(napi_env env, const struct tap *t, const struct request *r) {
+  napi_value object, value;
+  napi_create_object(env, &object);
+  napi_create_int32(env, t->id, &value);
+  napi_set_named_property(env, object, "id", value);
+  napi_create_string_utf8(env, r->name, NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, object, "name", value);
+  napi_get_boolean(env, r->vnet, &value);
+  napi_set_named_property(env, object, "vnetHdr", value);
+  napi_get_boolean(env, r->existed, &value);
+  napi_set_named_property(env, object, "existed", value);
+  napi_create_uint32(env, r->features, &value);
+  napi_set_named_property(env, object, "features", value);
+  return object;
+}
+
+/* open({ name, fd, vnetHdr, offload }): { id, name, vnetHdr, existed, features } */
+static napi_value js_open(napi_env env, napi_callback_info info) {
+  struct instance *inst = NULL;
+  struct uv_loop_s *loop = NULL;
+  struct request r;
+  struct tap *t;
+  napi_value options, label;
+  const char *call = "open";
+  size_t argc = 1;
+  int id = 0, err;
+
+  napi_get_cb_info(env, info, &argc, &options, NULL, NULL);
+  if (argc < 1 || !read_request(env, options, &r)) return throw_argument(env, "open: { name, fd, vnetHdr, offload } is needed");
+  if (napi_get_instance_data(env, (void **)&inst) != napi_ok || inst == NULL) return throw_argument(env, "open: no instance");
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return throw_argument(env, "open: no event loop");
+  while (id < MAX_TAPS && inst->taps[id] != NULL) id++;
+  if (id == MAX_TAPS) return throw_errno(env, EMFILE, "open");
+
+  int given = r.fd;
+  t = calloc(1, sizeof *t);
+  if (t != NULL) t->poll = calloc(1, uv_handle_size(TYPE_POLL));
+  if (t == NULL || t->poll == NULL) {
+    free(t);
+    return throw_errno(env, ENOMEM, "open");
+  }
+  err = tap_open(&r, &call);
+  if (err == 0) {
+    call = "uv_poll_init";
+    err = -uv_poll_init(loop, t->poll, r.fd);
+  }
+  if (err != 0) {
+    if (r.fd >= 0 && given < 0) close(r.fd);
+    free(t->poll);
+    free(t);
+    return throw_errno(env, err, call);
+  }
+  t->env = env;
+  t->inst = inst;
+  t->id = id;
+  t->fd = r.fd;
+  t->vnet = r.vnet;
+  inst->taps[id] = t;
+  uv_handle_set_data(t->poll, t);
+  napi_value self = describe(env, t, &r);
+  napi_create_string_utf8(env, "netmod:tap", NAPI_AUTO_LENGTH, &label);
+  if (napi_create_reference(env, self, 1, &t->self) != napi_ok || napi_async_init(env, self, label, &t->async) != napi_ok ||
+      napi_add_async_cleanup_hook(env, on_env_exit, t, &t->hook) != napi_ok) {
+    tap_close(t);
+    return throw_errno(env, ENOMEM, "open");
+  }
+  return self;
+}
+
+/* ---- receiving ---- */
+
+static int64_t now_us(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void count(struct tap *t, int counter) {
+  ((uint32_t *)(void *)t->stats.data)[counter]++;
+}
+
+static bool is_gone(int err) {
+  return err == EBADFD || err == ENODEV || err == EBADF || err == ENXIO;
+}
+
+/* Reads until the device is empty, the table full, or the buffer too full for the longest frame. `*gone` is an errno, or 0. */
+static int read_batch(struct tap *t, int *gone) {
+  int32_t *entry = (int32_t *)(void *)t->rx_table.data;
+  const size_t hdr = t->vnet ? VNET_HDR : 0;
+  size_t pos = 0;
+  int n = 0;
+  while (n < BATCH && pos + VNET_HDR + FRAME_MAX <= t->rx.len) {
+    uint8_t *at = t->rx.data + pos + VNET_HDR - hdr;
+    ssize_t got = read(t->fd, at, FRAME_MAX);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (is_gone(errno)) *gone = errno;
+      else if (errno != EAGAIN) count(t, ST_RX_ERROR);
+      break;
+    }
+    if ((size_t)got < hdr + ETHER_HDR) {
+      count(t, ST_RX_RUNT);
+      continue;
+    }
+    entry[RX_OFF] = (int32_t)(pos + VNET_HDR);
+    entry[RX_LEN] = (int32_t)((size_t)got - hdr);
+    entry[RX_FLAGS] = entry[RX_GSO_TYPE] = entry[RX_GSO_SIZE] = 0;
+    if (t->vnet) {
+      struct virtio_net_hdr h;
+      memcpy(&h, at, VNET_HDR);
+      entry[RX_FLAGS] = h.flags;
+      entry[RX_GSO_TYPE] = h.gso_type;
+      entry[RX_GSO_SIZE] = h.gso_size;
+    }
+    entry += RX_STRIDE;
+    n++;
+    pos += (VNET_HDR + (size_t)got + FRAME_STEP - 1) & ~(size_t)(FRAME_STEP - 1);
+  }
+  return n;
+}
+
+/* The device went away, or its buffers did: no more events, and one last callback. */
+static void tap_gone(struct tap *t, int err) {
+  if (t->closing) return;
+  uv_poll_stop(t->poll);
+  t->started = false;
+  call_js(t, t->on_gone, 1, err);
+}
+
+static bool buffers_valid(struct tap *t) {
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(t->env, &scope) != napi_ok) return false;
+  bool valid = array_valid(t->env, &t->rx) && array_valid(t->env, &t->rx_table) && array_valid(t->env, &t->stats);
+  napi_close_handle_scope(t->env, scope);
+  return valid;
+}
+
+/* One batch: 0 if there was nothing, -1 when no more may be read, otherwise the number of frames handed over. */
+static int receive(struct tap *t) {
+  int gone = 0, n;
+  if (!buffers_valid(t)) {
+    tap_gone(t, EFAULT);
+    return -1;
+  }
+  n = read_batch(t, &gone);
+  if (n > 0) call_js(t, t->on_batch, 1, n);
+  if (gone != 0) tap_gone(t, gone);
+  return t->closing || t->paused || gone != 0 ? -1 : n;
+}
+
+static void on_poll(struct uv_handle_s *handle, int status, int events) {
+  struct tap *t = uv_handle_get_data(handle);
+  int64_t end, limit;
+  int n;
+  if (status < 0 || (events & UV_DISCONNECT) != 0) {
+    tap_gone(t, status < 0 ? -status : ENODEV);
+    return;
+  }
+  n = receive(t);
+  if (n < 0 || t->spin_us == 0) return;
+  /* Busy polling: the next frame is likely near. Each batch extends the wait, up to a limit that lets timers run. */
+  end = now_us() + t->spin_us;
+  limit = now_us() + SPIN_TOTAL_US;
+  for (int64_t now = 0; now < end && now < limit; now = now_us()) {
+    n = receive(t);
+    if (n < 0) return;
+    if (n > 0) end = now_us() + t->spin_us;
+  }
+}
+
+static int poll_start(struct tap *t) {
+  return -uv_poll_start(t->poll, t->paused ? UV_DISCONNECT : UV_READABLE, on_poll);
+}
+
+/* start(id, { rx, rxTable, tx, txSlot, txTable, stats, onBatch, onGone }) */
+static napi_value js_start(napi_env env, napi_callback_info info) {
+  napi_value argv[2], value;
+  struct tap *t = get_tap(env, info, 2, argv);
+  napi_value o = argv[1];
+  int err;
+  if (t == NULL) return NULL;
+  if (t->rx.ref != NULL) return throw_argument(env, "start: already started");
+  if (!get_array(env, o, "rx", napi_uint8_array, VNET_HDR + FRAME_MAX, &t->rx) ||
+      !get_array(env, o, "rxTable", napi_int32_array, BATCH * RX_STRIDE, &t->rx_table) ||
+      !get_array(env, o, "tx", napi_uint8_array, 1, &t->tx) ||
+      !get_array(env, o, "txTable", napi_int32_array, TX_STRIDE, &t->tx_table) ||
+      !get_array(env, o, "stats", napi_int32_array, ST_COUNT, &t->stats) || !get_named(env, o, "txSlot", &value) ||
+      napi_get_value_int32(env, value, &t->tx_slot) != napi_ok || t->tx_slot < 1 ||
+      !get_function_ref(env, o, "onBatch", &t->on_batch) || !get_function_ref(env, o, "onGone", &t->on_gone)) {
+    delete_refs(t);
+    return throw_argument(env, "start: { rx, rxTable, tx, txSlot, txTable, stats, onBatch, onGone } is needed");
+  }
+  err = poll_start(t);
+  if (err != 0) {
+    delete_refs(t);
+    return throw_errno(env, err, "uv_poll_start");
+  }
+  t->started = true;
+  return NULL;
+}
+
+/* ---- sending ---- */
+
+struct payload {
+  struct iovec iov[2 + MAX_FRAGS];
+  int n;
+};
+
+/* Appends the slices of a frame. They lie in buffers of JavaScript's own, which are looked at each time. */
+static bool add_frags(napi_env env, napi_value buffers, const int32_t *entry, struct payload *p) {
+  const int32_t nfrags = entry[TX_NFRAGS];
+  const int32_t *frag = entry + TX_FRAGS;
+  for (int32_t i = 0; i < nfrags; i++, frag += 3) {
+    napi_value value;
+    napi_typedarray_type type;
+    bool is = false;
+    size_t len = 0;
+    void *data = NULL;
+    if (frag[0] < 0 || frag[1] < 0 || frag[2] < 0 || napi_get_element(env, buffers, (uint32_t)frag[0], &value) != napi_ok ||
+        napi_is_typedarray(env, value, &is) != napi_ok || !is ||
+        napi_get_typedarray_info(env, value, &type, &len, &data, NULL, NULL) != napi_ok || type != napi_uint8_array ||
+        (size_t)frag[1] > len || (size_t)frag[2] > len - (size_t)frag[1])
+      return false;
+    if (frag[2] == 0) continue;
+    p->iov[p->n].iov_base = (uint8_t *)data + frag[1];
+    p->iov[p->n++].iov_len = (size_t)frag[2];
+  }
+  return true;
+}
+
+/* The contiguous part lies in one slot of the slab, whole. */
+static bool entry_valid(const struct tap *t, const int32_t *e) {
+  if (e[TX_OFF] < 0 || e[TX_LEN] < ETHER_HDR || e[TX_LEN] > t->tx_slot || e[TX_NFRAGS] < 0 || e[TX_NFRAGS] > MAX_FRAGS) return false;
+  return (size_t)e[TX_OFF] + (size_t)e[TX_LEN] <= t->tx.len && e[TX_OFF] % t->tx_slot + e[TX_LEN] <= t->tx_slot;
+}
+
+/* Writes one frame: 0, or an errno. The virtio header goes in front of it, where the slot has room, so that one piece is written. */
+static int write_frame(struct tap *t, napi_env env, napi_value buffers, const int32_t *e) {
+  struct virtio_net_hdr h;
+  struct payload p = {.n = 0};
+  uint8_t *at = t->tx.data + e[TX_OFF];
+  size_t len = (size_t)e[TX_LEN];
+  ssize_t done;
+  if (t->vnet) {
+    h.flags = (uint8_t)e[TX_FLAGS];
+    h.gso_type = (uint8_t)e[TX_GSO_TYPE];
+    h.hdr_len = (uint16_t)e[TX_HDR_LEN];
+    h.gso_size = (uint16_t)e[TX_GSO_SIZE];
+    h.csum_start = (uint16_t)e[TX_CSUM_START];
+    h.csum_offset = (uint16_t)e[TX_CSUM_OFFSET];
+    if (e[TX_OFF] % t->tx_slot >= VNET_HDR) {
+      at -= VNET_HDR;
+      len += VNET_HDR;
+      memcpy(at, &h, VNET_HDR);
+    } else {
+      p.iov[p.n].iov_base = &h;
+      p.iov[p.n++].iov_len = VNET_HDR;
+    }
+  }
+  p.iov[p.n].iov_base = at;
+  p.iov[p.n++].iov_len = len;
+  if (e[TX_NFRAGS] > 0 && !add_frags(env, buffers, e, &p)) return EINVAL;
+  do {
+    done = p.n == 1 ? write(t->fd, at, len) : writev(t->fd, p.iov, p.n);
+  } while (done < 0 && errno == EINTR);
+  return done < 0 ? errno : 0;
+}
+
+/* writeBatch(id, n, buffers): frames that were dealt with. Fewer than n: the device takes no more for now. */
+static napi_value js_write_batch(napi_env env, napi_callback_info info) {
+  napi_value argv[3], result;
+  struct tap *t = get_tap(env, info, 3, argv);
+  int32_t n = 0, k = 0;
+  if (t == NULL) return NULL;
+  if (t->tx.ref == NULL || !array_valid(env, &t->tx) || !array_valid(env, &t->tx_table) || !array_valid(env, &t->stats))
+    return throw_argument(env, "writeBatch: not started, or a buffer was detached");
+  if (napi_get_value_int32(env, argv[1], &n) != napi_ok || n < 0 || (size_t)n > t->tx_table.len / TX_STRIDE)
+    return throw_argument(env, "writeBatch: more frames than the table holds");
+  const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
+  for (; k < n; k++, entry += TX_STRIDE) {
+    int err = entry_valid(t, entry) ? write_frame(t, env, argv[2], entry) : EINVAL;
+    if (err == 0) continue;
+    if (err == EAGAIN || err == ENOBUFS) {
+      count(t, ST_TX_BLOCKED);
+      break;
+    }
+    /* Down is EIO; a device that is gone is reported by its poll event, in on_poll. */
+    count(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID);
+  }
+  napi_create_int32(env, k, &result);
+  return result;
+}
+
+/* ---- the rest ---- */
+
+static napi_value set_paused(napi_env env, napi_callback_info info, bool paused) {
+  napi_value argv[1];
+  struct tap *t = get_tap(env, info, 1, argv);
+  if (t == NULL) return NULL;
+  t->paused = paused;
+  int err = t->started ? poll_start(t) : 0;
+  return err != 0 ? throw_errno(env, err, "uv_poll_start") : NULL;
+}
+
+/* pause(id): no frames are read; the device's own queue holds them, then drops. That the device goes away is still noticed. */
+static napi_value js_pause(napi_env env, napi_callback_info info) {
+  return set_paused(env, info, true);
+}
+
+static napi_value js_resume(napi_env env, napi_callback_info info) {
+  return set_paused(env, info, false);
+}
+
+/* setOffload(id, features): TUN_F_* bits that the kernel accepted */
+static napi_value js_set_offload(napi_env env, napi_callback_info info) {
+  napi_value argv[2], result;
+  struct tap *t = get_tap(env, info, 2, argv);
+  uint32_t wanted = 0;
+  if (t == NULL) return NULL;
+  if (napi_get_value_uint32(env, argv[1], &wanted) != napi_ok || (wanted != 0 && !t->vnet))
+    return throw_argument(env, "setOffload: TUN_F_* bits are needed, and a device with virtio headers");
+  napi_create_uint32(env, set_offload(t->fd, wanted), &result);
+  return result;
+}
+
+/* setSpin(id, microseconds) */
+static napi_value js_set_spin(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  struct tap *t = get_tap(env, info, 2, argv);
+  uint32_t us = 0;
+  if (t == NULL) return NULL;
+  if (napi_get_value_uint32(env, argv[1], &us) != napi_ok || us > SPIN_TOTAL_US)
+    return throw_argument(env, "setSpin: 0 to 1000 microseconds");
+  t->spin_us = us;
+  return NULL;
+}
+
+/* close(id, onClosed?): the descriptor is closed on return; the callback comes when the event loop has let go. */
+static napi_value js_close(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  napi_valuetype type = napi_undefined;
+  struct tap *t = get_tap(env, info, 1, argv);
+  size_t argc = 2;
+  if (t == NULL) return NULL;
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  if (napi_typeof(env, argv[1], &type) == napi_ok && type == napi_function) napi_create_reference(env, argv[1], 1, &t->on_closed);
+  tap_close(t);
+  return NULL;
+}
+
+static void free_instance(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free(data);
+}
+
+static void export_function(napi_env env, napi_value exports, const char *name, napi_callback fn) {
+  napi_value value;
+  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, fn, NULL, &value) == napi_ok)
+    napi_set_named_property(env, exports, name, value);
+}
+
+NAPI_MODULE_INIT() {
+  const char *type = uv_handle_type_name(TYPE_POLL);
+  struct instance *inst = NULL;
+  if (type == NULL || strcmp(type, "poll") != 0) {
+    napi_throw_error(env, NULL, "tap.node was written for another libuv: its poll handle has another number");
+    return NULL;
+  }
+  inst = calloc(1, sizeof *inst);
+  if (inst == NULL || napi_set_instance_data(env, inst, free_instance, NULL) != napi_ok) {
+    free(inst);
+    return throw_errno(env, ENOMEM, "tap.node");
+  }
+  export_function(env, exports, "open", js_open);
+  export_function(env, exports, "start", js_start);
+  export_function(env, exports, "writeBatch", js_write_batch);
+  export_function(env, exports, "pause", js_pause);
+  export_function(env, exports, "resume", js_resume);
+  export_function(env, exports, "setOffload", js_set_offload);
+  export_function(env, exports, "setSpin", js_set_spin);
+  export_function(env, exports, "close", js_close);
+  return exports;
+}

@@ -1,0 +1,319 @@
+/**
+ * A Linux TAP device as a link (Documentation/networking/tuntap.rst): frames come and go in batches through the addon. With virtio
+ * headers (virtio 1.2 §5.1.6) the host leaves checksums open in both directions and hands over and takes super-frames of TCP.
+ */
+import type { Errno } from '../../kern/errno.ts';
+import {
+  IFCAP_LRO,
+  IFCAP_RXCSUM,
+  IFCAP_RXCSUM_IPV6,
+  IFCAP_TSO4,
+  IFCAP_TSO6,
+  IFCAP_TXCSUM,
+  IFCAP_TXCSUM_IPV6,
+  type Link,
+  type LinkInfo,
+  type LinkMethods,
+  type LinkUp,
+  linkInterface,
+} from '../../kern/ifnet/link.ts';
+import { bindObject, defineClass } from '../../kern/kobj.ts';
+import { MAX_FRAGS, PKT_CSUM_OK, RxPacket, TX_CSUM, TX_SLOT, TX_TSO4, TX_TSO6, type TxPacket } from '../../kern/packet.ts';
+import { ETHER_HDR_LEN } from '../../wire/ethernet.ts';
+import { TCP_FLAGS, TCP_OFF, TH_CWR } from '../../wire/tcp.ts';
+import { groupFlags } from '../frame.ts';
+import { TxRing } from '../ring.ts';
+import { checkTx } from '../txcheck.ts';
+import * as A from './addon.ts';
+
+/** What the driver needs of the host's side of the device. */
+export interface TapHost {
+  setMtu(mtu: number): Errno | null;
+  /** Takes back what was configured there. */
+  undo(): void;
+}
+
+export interface TapParams {
+  readonly addon: A.TapAddon;
+  readonly device: A.TapDevice;
+  readonly host: TapHost;
+  readonly lladdr: Uint8Array;
+  readonly mtu: number;
+}
+
+/** Events on the device. Frames, but for the batches. */
+export class TapCounters {
+  rxbatches = 0;
+  rxframes = 0;
+  rxdown = 0;
+  rxrunt = 0;
+  rxerror = 0;
+  txbatches = 0;
+  txframes = 0;
+  /** Refused by the host: its side is down, or the device is gone. */
+  txrefused = 0;
+  txinvalid = 0;
+  /** Lost because the host took no more. */
+  txblocked = 0;
+  txdoublefree = 0;
+}
+
+const SLOTS = 512;
+const RX_BYTES = 1 << 20;
+/** Largest MTU of a TAP: the kernel's 65535 less the link header. */
+export const TAP_MAX_MTU = 65535 - ETHER_HDR_LEN;
+/** Longest busy polling, in microseconds. */
+export const SPIN_MAX_US = 1000;
+const TSO_MAX = 65535;
+const RXCSUM = IFCAP_RXCSUM | IFCAP_RXCSUM_IPV6;
+const TSO = TX_TSO4 | TX_TSO6;
+
+class Tap {
+  readonly addon: A.TapAddon;
+  readonly id: number;
+  readonly features: number;
+  readonly host: TapHost;
+  readonly info: LinkInfo;
+  readonly counters: TapCounters;
+  readonly ring = new TxRing(SLOTS);
+  readonly rxTable = new Int32Array(A.RX_BATCH * A.RX_STRIDE);
+  readonly txTable = new Int32Array(SLOTS * A.TX_STRIDE);
+  readonly stats = new Int32Array(A.ST_COUNT);
+  readonly rx = new RxPacket(new Uint8Array(RX_BYTES));
+  /** Slots of the frames in `txTable`, and the buffers that their slices lie in. */
+  readonly queue = new Int32Array(SLOTS);
+  readonly buffers: Uint8Array[] = [];
+  nbuffers = 0;
+  queued = 0;
+  mtu: number;
+  up: LinkUp | null = null;
+  isUp = false;
+  open = true;
+
+  constructor({ addon, device, host, lladdr, mtu }: TapParams, counters: TapCounters) {
+    this.addon = addon;
+    this.id = device.id;
+    this.features = device.features;
+    this.host = host;
+    this.mtu = mtu;
+    this.counters = counters;
+    const capabilities = capabilitiesOf(device);
+    const tsoMax = (capabilities & (IFCAP_TSO4 | IFCAP_TSO6)) !== 0 ? TSO_MAX : 0;
+    this.info = { type: 'ethernet', lladdr, mtu, maxMtu: TAP_MAX_MTU, capabilities, tsoMax };
+    for (let i = 0; i < SLOTS * MAX_FRAGS; i++) this.buffers.push(NOTHING);
+  }
+}
+
+const NOTHING: Readonly<Uint8Array> = new Uint8Array(0);
+
+/** A device opened without offload has no capabilities, even if whoever made it gave it virtio headers. */
+function capabilitiesOf({ vnetHdr, features }: A.TapDevice): number {
+  if (!vnetHdr || (features & A.TUN_F_CSUM) === 0) return 0;
+  const lro = (features & A.TUN_F_TSO4) !== 0 && (features & A.TUN_F_TSO6) !== 0 ? IFCAP_LRO : 0;
+  return RXCSUM | IFCAP_TXCSUM | IFCAP_TXCSUM_IPV6 | IFCAP_TSO4 | IFCAP_TSO6 | lro;
+}
+
+function start(self: Tap, up: LinkUp): Errno | null {
+  if (!self.open || self.up !== null) return 'EBUSY';
+  self.up = up;
+  try {
+    self.addon.start(self.id, {
+      rx: self.rx.bytes,
+      rxTable: self.rxTable,
+      tx: self.ring.slab,
+      txSlot: TX_SLOT,
+      txTable: self.txTable,
+      stats: self.stats,
+      onBatch: (frames) => input(self, up, frames),
+      onGone: () => up.state('gone'),
+    });
+    return null;
+  } catch {
+    self.up = null;
+    return 'EIO';
+  }
+}
+
+/** One batch of received frames: the way of every packet into the stack. */
+function input(self: Tap, up: LinkUp, frames: number): void {
+  const { rx, rxTable, counters } = self;
+  const { bytes } = rx;
+  counters.rxbatches++;
+  counters.rxframes += frames;
+  counters.rxrunt = self.stats[A.ST_RX_RUNT] as number;
+  countErrors(self, up);
+  if (!self.isUp) {
+    counters.rxdown += frames;
+    return;
+  }
+  up.begin();
+  for (let i = 0, e = 0; i < frames; i++, e += A.RX_STRIDE) {
+    const off = rxTable[e + A.RX_OFF] as number;
+    const end = off + (rxTable[e + A.RX_LEN] as number);
+    const verified = ((rxTable[e + A.RX_FLAGS] as number) & (A.VIRTIO_NEEDS_CSUM | A.VIRTIO_DATA_VALID)) !== 0;
+    rx.bytes = bytes;
+    rx.off = off;
+    rx.end = end;
+    rx.flags = (verified ? PKT_CSUM_OK : 0) | groupFlags(bytes, off, end);
+    rx.gsoSize = rxTable[e + A.RX_GSO_TYPE] === 0 ? 0 : (rxTable[e + A.RX_GSO_SIZE] as number);
+    up.input(rx);
+    // The stack may have closed the device, or set it down, in answer to this frame.
+    if (!self.isUp) break;
+  }
+  up.end();
+}
+
+function countErrors(self: Tap, up: LinkUp): void {
+  const errors = ((self.stats[A.ST_RX_ERROR] as number) - self.counters.rxerror) | 0;
+  if (errors === 0) return;
+  self.counters.rxerror += errors;
+  up.dropped('ierrors', errors);
+}
+
+function transmit(self: Tap, pkt: TxPacket): Errno | null {
+  const err = self.isUp && self.up !== null ? checkTx(pkt, ETHER_HDR_LEN, self.mtu, self.info.capabilities) : 'ENETDOWN';
+  if (err !== null) {
+    self.ring.free(pkt);
+    return err;
+  }
+  const t = self.txTable;
+  const e = self.queued * A.TX_STRIDE;
+  const flags = pkt.flags;
+  self.queue[self.queued++] = pkt.slot;
+  t[e + A.TX_OFF] = pkt.off;
+  t[e + A.TX_LEN] = pkt.end - pkt.off;
+  t[e + A.TX_NFRAGS] = pkt.nfrags;
+  t[e + A.TX_CSUM_START] = pkt.csumStart - pkt.off;
+  t[e + A.TX_CSUM_OFFSET] = pkt.csumOffset;
+  if ((flags & TSO) !== 0) putGso(t, e, pkt);
+  else {
+    t[e + A.TX_FLAGS] = (flags & TX_CSUM) !== 0 ? A.VIRTIO_NEEDS_CSUM : 0;
+    t[e + A.TX_GSO_TYPE] = 0;
+    t[e + A.TX_GSO_SIZE] = 0;
+    t[e + A.TX_HDR_LEN] = 0;
+  }
+  if (flags === 0) t[e + A.TX_CSUM_START] = t[e + A.TX_CSUM_OFFSET] = 0;
+  for (let i = 0, f = e + A.TX_FRAGS; i < pkt.nfrags; i++, f += 3) {
+    t[f] = bufferIndex(self, pkt.fragBytes[i] as Uint8Array);
+    t[f + 1] = pkt.fragOff[i] as number;
+    t[f + 2] = pkt.fragLen[i] as number;
+  }
+  return null;
+}
+
+/** A super-frame: the host has to know how long its headers are, and whether only the first segment may carry CWR (RFC 3168 §6.1.2). */
+function putGso(t: Int32Array, e: number, pkt: TxPacket): void {
+  const tcp = pkt.csumStart;
+  const ecn = ((pkt.bytes[tcp + TCP_FLAGS] as number) & TH_CWR) !== 0 ? A.VIRTIO_GSO_ECN : 0;
+  t[e + A.TX_FLAGS] = A.VIRTIO_NEEDS_CSUM;
+  t[e + A.TX_GSO_TYPE] = ((pkt.flags & TX_TSO4) !== 0 ? A.VIRTIO_GSO_TCPV4 : A.VIRTIO_GSO_TCPV6) | ecn;
+  t[e + A.TX_GSO_SIZE] = pkt.gsoSize;
+  t[e + A.TX_HDR_LEN] = tcp - pkt.off + (((pkt.bytes[tcp + TCP_OFF] as number) >>> 4) << 2);
+}
+
+/** Slices of one frame, and of the next, are mostly of one buffer. */
+function bufferIndex(self: Tap, bytes: Uint8Array): number {
+  const last = self.nbuffers - 1;
+  if (last >= 0 && self.buffers[last] === bytes) return last;
+  self.buffers[self.nbuffers] = bytes;
+  return self.nbuffers++;
+}
+
+function flush(self: Tap): void {
+  const n = self.queued;
+  if (n === 0) return;
+  self.queued = 0;
+  const { counters, stats, up } = self;
+  const sent = self.open ? self.addon.writeBatch(self.id, n, self.buffers) : 0;
+  for (let i = 0; i < n; i++) self.ring.freeSlot(self.queue[i] as number);
+  for (let i = 0; i < self.nbuffers; i++) self.buffers[i] = NOTHING;
+  self.nbuffers = 0;
+  counters.txbatches++;
+  counters.txframes += sent;
+  counters.txdoublefree = self.ring.doublefree;
+  if (sent < n) {
+    // The payload may change once we return, so the frames cannot wait for the host to take more.
+    counters.txblocked += n - sent;
+    up?.dropped('oqdrops', n - sent);
+  }
+  const refused = ((stats[A.ST_TX_REFUSED] as number) - counters.txrefused) | 0;
+  const invalid = ((stats[A.ST_TX_INVALID] as number) - counters.txinvalid) | 0;
+  if (refused + invalid === 0) return;
+  counters.txrefused += refused;
+  counters.txinvalid += invalid;
+  up?.dropped('oerrors', refused + invalid);
+}
+
+function stop(self: Tap): void {
+  if (!self.open) return;
+  flush(self);
+  self.open = false;
+  self.isUp = false;
+  self.up = null;
+  // Before the descriptor goes: what was added to a device that stays must be removed while it is there.
+  self.host.undo();
+  self.addon.close(self.id);
+}
+
+function setMtu(self: Tap, mtu: number): Errno | null {
+  const err = self.host.setMtu(mtu);
+  if (err === null) self.mtu = mtu;
+  return err;
+}
+
+/** Sending offload needs nothing of the host; receiving with it means that the host may hand over unfinished frames. */
+function setCapEnable(self: Tap, bits: number): Errno | null {
+  if ((bits & ~self.info.capabilities) !== 0) return 'EINVAL';
+  // A super-frame comes without a checksum that could be verified.
+  if ((bits & IFCAP_LRO) !== 0 && (bits & RXCSUM) === 0) return 'EINVAL';
+  if (!self.open) return 'ENXIO';
+  if (self.info.capabilities === 0) return null;
+  let wanted = (bits & RXCSUM) !== 0 ? A.TUN_F_CSUM : 0;
+  if ((bits & IFCAP_LRO) !== 0) wanted |= self.features & (A.TUN_F_TSO4 | A.TUN_F_TSO6 | A.TUN_F_TSO_ECN);
+  return self.addon.setOffload(self.id, wanted) === wanted ? null : 'EOPNOTSUPP';
+}
+
+const tapClass = defineClass<Tap, LinkMethods>({
+  name: 'tap',
+  implements: linkInterface,
+  methods: {
+    info: (self) => self.info,
+    start,
+    stop,
+    txAlloc: (self) => self.ring.alloc(),
+    txFree: (self, pkt) => self.ring.free(pkt),
+    transmit,
+    flush,
+    setUp: (self, up) => {
+      if (!self.open) return 'ENXIO';
+      self.isUp = up;
+      return null;
+    },
+    setMtu,
+    setLladdr: () => null,
+    setCapEnable,
+  },
+});
+
+export interface TapLink {
+  readonly link: Link;
+  readonly counters: TapCounters;
+  /** Busy polling in microseconds, 0 to 1000. */
+  setSpinUs(us: number): Errno | null;
+}
+
+/** A link over an open device. `link.stop()` closes it. */
+export function createTapLink(params: TapParams): TapLink {
+  const counters = new TapCounters();
+  const tap = new Tap(params, counters);
+  return {
+    link: bindObject(tapClass, tap),
+    counters,
+    setSpinUs: (us) => {
+      if (!Number.isInteger(us) || us < 0 || us > SPIN_MAX_US) return 'EINVAL';
+      if (!tap.open) return 'ENXIO';
+      tap.addon.setSpin(tap.id, us);
+      return null;
+    },
+  };
+}

@@ -1,0 +1,230 @@
+import { describe, expect, it } from 'vitest';
+import * as A from '../../src/driver/tap/addon.ts';
+import { HostSide } from '../../src/driver/tap/host.ts';
+import { createTapLink } from '../../src/driver/tap/tap.ts';
+import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4 } from '../../src/kern/ifnet/link.ts';
+import { PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
+import { MAC_A, pattern, tcpFrame, udpFrame } from './frames.ts';
+import { Upper, open, put, send } from './harness.ts';
+
+/** The addon's side of the tables, without a device. */
+class FakeAddon implements A.TapAddon {
+  buffers: A.TapBuffers | null = null;
+  /** Rows of the table as they were written, with the slices' bytes gathered. */
+  readonly written: { row: number[]; bytes: number[] }[] = [];
+  accept = Infinity;
+  offload = -1;
+  closed = 0;
+  open(): A.TapDevice {
+    throw new Error('not here');
+  }
+  start(_id: number, buffers: A.TapBuffers): void {
+    this.buffers = buffers;
+  }
+  writeBatch(_id: number, n: number, frags: readonly Uint8Array[]): number {
+    const { tx, txTable } = this.buffers!;
+    const sent = Math.min(n, this.accept);
+    for (let i = 0; i < sent; i++) {
+      const row = [...txTable.subarray(i * A.TX_STRIDE, (i + 1) * A.TX_STRIDE)];
+      const bytes = [...tx.subarray(row[A.TX_OFF], row[A.TX_OFF]! + row[A.TX_LEN]!)];
+      for (let f = 0; f < row[A.TX_NFRAGS]!; f++) {
+        const [index, off, len] = row.slice(A.TX_FRAGS + 3 * f) as [number, number, number];
+        bytes.push(...frags[index]!.subarray(off, off + len));
+      }
+      this.written.push({ row, bytes });
+    }
+    return sent;
+  }
+  pause(): void {}
+  resume(): void {}
+  setOffload(_id: number, features: number): number {
+    this.offload = features;
+    return features;
+  }
+  setSpin(): void {}
+  close(): void {
+    this.closed++;
+  }
+  /** Frames from the host: each with virtio flags, GSO type and size. */
+  deliver(frames: [Uint8Array, number, number, number][]): void {
+    const { rx, rxTable, onBatch } = this.buffers!;
+    frames.forEach(([bytes, ...rest], i) => {
+      rx.set(bytes, i * 2048 + 10);
+      rxTable.set([i * 2048 + 10, bytes.length, ...rest], i * A.RX_STRIDE);
+    });
+    onBatch(frames.length);
+  }
+}
+
+function setup(features = 15, vnetHdr = true) {
+  const addon = new FakeAddon();
+  const undone: string[] = [];
+  const host = {
+    setMtu: (mtu: number) => (mtu > 9000 ? ('EINVAL' as const) : null),
+    undo: () => void undone.push(`closed ${addon.closed}`),
+  };
+  const device = { id: 0, name: 'tap0', vnetHdr, existed: false, features };
+  const { link, counters } = createTapLink({ addon, device, host, lladdr: MAC_A, mtu: 1500 });
+  return { addon, link, counters, undone };
+}
+
+describe('tap', () => {
+  it('has every offload with virtio headers, and none without', () => {
+    expect(setup().link.info()).toMatchObject({ tsoMax: 65535, maxMtu: 65521 });
+    expect(setup().link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4 | IFCAP_LRO);
+    expect(setup(A.TUN_F_CSUM).link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4);
+    for (const { link } of [setup(0), setup(0, false)]) expect(link.info()).toMatchObject({ capabilities: 0, tsoMax: 0 });
+  });
+
+  it('tells the host what may be left open', () => {
+    const { addon, link } = setup();
+    const all = link.info().capabilities;
+    expect([link.setCapEnable(all), addon.offload]).toEqual([null, 15]);
+    expect([link.setCapEnable(all & ~IFCAP_LRO), addon.offload]).toEqual([null, A.TUN_F_CSUM]);
+    expect([link.setCapEnable(IFCAP_TSO4), addon.offload]).toEqual([null, 0]);
+    expect([link.setCapEnable(IFCAP_LRO), link.setCapEnable(1 << 30)]).toEqual(['EINVAL', 'EINVAL']);
+    expect([link.setCapEnable(IFCAP_LRO | IFCAP_RXCSUM), addon.offload]).toEqual([null, 15]);
+  });
+
+  it('delivers a batch with what the virtio headers say', () => {
+    const { addon, link, counters } = setup();
+    const up = open(link);
+    const [plain, open_] = [udpFrame(pattern(9)), tcpFrame({ version: 4, payload: pattern(1500) })];
+    plain.set([1, 0, 0x5e], 0);
+    addon.deliver([
+      [plain, 0, 0, 0],
+      [open_, A.VIRTIO_NEEDS_CSUM, A.VIRTIO_GSO_TCPV4, 700],
+      [open_, A.VIRTIO_DATA_VALID, 0, 99],
+    ]);
+    expect(up.frames).toEqual([
+      { bytes: plain, flags: PKT_MCAST, gsoSize: 0, batch: 1 },
+      { bytes: open_, flags: PKT_CSUM_OK, gsoSize: 700, batch: 1 },
+      { bytes: open_, flags: PKT_CSUM_OK, gsoSize: 0, batch: 1 },
+    ]);
+    link.setUp(false);
+    addon.deliver([[plain, 0, 0, 0]]);
+    expect(up.frames).toHaveLength(3);
+    expect(counters).toMatchObject({ rxbatches: 2, rxframes: 4, rxdown: 1 });
+  });
+
+  it('stops handing over when it is closed inside a batch', () => {
+    const { addon, link } = setup();
+    const up = open(link);
+    up.onFrame = () => link.stop();
+    addon.deliver([
+      [udpFrame(pattern(1)), 0, 0, 0],
+      [udpFrame(pattern(1)), 0, 0, 0],
+    ]);
+    expect([up.frames.length, up.depth, addon.closed]).toEqual([1, 0, 1]);
+  });
+
+  it('writes a batch at the flush, with headers for the host', () => {
+    const { addon, link } = setup();
+    open(link);
+    const [plain, part, big] = [
+      udpFrame(pattern(9)),
+      udpFrame(pattern(99)),
+      tcpFrame({ version: 4, payload: pattern(5000), flags: 0x98 }),
+    ];
+    put(link, plain);
+    put(link, part, { flags: TX_CSUM, csumStart: 34, csumOffset: 6 });
+    put(link, big, { flags: TX_TSO4, gsoSize: 1460, csumStart: 34, csumOffset: 16, head: 54, slices: [100, 200] });
+    expect(addon.written).toEqual([]);
+    link.flush();
+    expect(addon.written.map(({ bytes }) => Uint8Array.from(bytes))).toEqual([plain, part, big]);
+    const headers = addon.written.map(({ row }) => row.slice(A.TX_FLAGS, A.TX_FRAGS));
+    expect(headers).toEqual([
+      [0, 0, 0, 0, 0, 0, 0],
+      [1, 0, 0, 0, 34, 6, 0],
+      [1, A.VIRTIO_GSO_TCPV4 | A.VIRTIO_GSO_ECN, 1460, 54, 34, 16, 3],
+    ]);
+    // Slices of one buffer share its entry.
+    expect([0, 3, 6].map((i) => addon.written[2]!.row[A.TX_FRAGS + i])).toEqual([0, 0, 0]);
+  });
+
+  it('loses, and counts, what the host does not take', () => {
+    const { addon, link, counters } = setup();
+    const up = open(link);
+    addon.accept = 2;
+    for (let i = 0; i < 5; i++) put(link, udpFrame(pattern(i)));
+    link.flush();
+    addon.buffers!.stats[A.ST_TX_REFUSED] = 3;
+    addon.buffers!.stats[A.ST_TX_INVALID] = 1;
+    send(link, udpFrame(pattern(1)));
+    send(link, udpFrame(pattern(1)));
+    expect(up.lost).toEqual({ oqdrops: 3, oerrors: 4 });
+    expect(counters).toMatchObject({ txbatches: 3, txframes: 4, txblocked: 3, txrefused: 3, txinvalid: 1 });
+  });
+
+  it('has 512 slots, all of them back after each flush', () => {
+    const { link } = setup();
+    open(link);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 512; i++) expect(put(link, udpFrame(pattern(1)))).toBeNull();
+      expect(link.txAlloc()).toBeNull();
+      link.flush();
+    }
+    const pkt = link.txAlloc()!;
+    link.txFree(pkt);
+    link.txFree(pkt);
+    expect(link.txAlloc()).toBe(pkt);
+    expect(link.txAlloc()).not.toBe(pkt);
+  });
+
+  it('closes once, after the host side was taken back, and works no more', () => {
+    const { addon, link, undone } = setup();
+    open(link);
+    put(link, udpFrame(pattern(1)));
+    link.stop();
+    link.stop();
+    expect([addon.written.length, addon.closed, undone]).toEqual([1, 1, ['closed 0']]);
+    expect([send(link, udpFrame(pattern(1))), link.setUp(true), link.setCapEnable(0), link.start(new Upper())]).toEqual([
+      'ENETDOWN',
+      'ENXIO',
+      'ENXIO',
+      'EBUSY',
+    ]);
+    link.flush();
+  });
+
+  it('sets the MTU on both sides, or on none', () => {
+    const { link } = setup();
+    open(link);
+    expect(link.setMtu(9001)).toBe('EINVAL');
+    expect(send(link, udpFrame(pattern(5000)))).toBe('EMSGSIZE');
+    expect(link.setMtu(9000)).toBeNull();
+    expect(send(link, udpFrame(pattern(5000)))).toBeNull();
+  });
+});
+
+describe("the host's side", () => {
+  const config = { peers: ['10.0.0.1/24', 'fd00::1/64'], mtu: 1400, txqueuelen: 500 };
+
+  it('is configured by ip, and its addresses removed from a device that stays', () => {
+    for (const existed of [true, false]) {
+      const calls: string[] = [];
+      const host = new HostSide('tap0', existed, (args) => (calls.push(args.join(' ')), null));
+      expect(host.configure(config)).toBeNull();
+      expect(calls.splice(0)).toEqual([
+        'link set dev tap0 mtu 1400 txqueuelen 500',
+        'address add 10.0.0.1/24 dev tap0',
+        'address add fd00::1/64 dev tap0 nodad',
+        'link set dev tap0 up',
+      ]);
+      host.undo();
+      host.undo();
+      expect(calls).toEqual(existed ? ['address delete fd00::1/64 dev tap0', 'address delete 10.0.0.1/24 dev tap0'] : []);
+    }
+  });
+
+  it('takes back what it did when something fails, and keeps an address that was there', () => {
+    const calls: string[] = [];
+    const host = new HostSide('tap0', true, (args) => {
+      calls.push(args.join(' '));
+      if (args.includes('10.0.0.1/24') && args.includes('add')) return 'ip: RTNETLINK answers: File exists';
+      return args.includes('up') ? 'ip: no' : null;
+    });
+    expect(host.configure(config)).toBe('ip: no');
+    expect(calls.filter((call) => call.includes('delete'))).toEqual(['address delete fd00::1/64 dev tap0']);
+  });
+});
