@@ -22,8 +22,8 @@ function parseV6(text: string): IpAddr | null {
   if (rest.length > 0 || (zone !== undefined && !/^\d{1,9}$/.test(zone))) return null;
   const halves = body.split('::');
   if (halves.length > 2) return null;
-  const head = groupsOf(halves[0] ?? '');
-  const tail = halves.length === 2 ? groupsOf(halves[1] ?? '') : [];
+  const head = groupsOf(halves[0] ?? '', halves.length === 1);
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? '', true) : [];
   if (head === null || tail === null) return null;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return null;
@@ -38,13 +38,13 @@ function parseV6(text: string): IpAddr | null {
   return a;
 }
 
-/** The 16-bit groups of one side of `::`; its last may be dotted decimal. */
-function groupsOf(text: string): number[] | null {
+/** The 16-bit groups of one side of `::`; at the end of the address (`last`) the last may be dotted decimal. */
+function groupsOf(text: string, last: boolean): number[] | null {
   if (text === '') return [];
   const parts = text.split(':');
   const groups: number[] = [];
   for (const [i, part] of parts.entries()) {
-    if (i === parts.length - 1 && part.includes('.')) {
+    if (last && i === parts.length - 1 && part.includes('.')) {
       const v4 = parseV4(part);
       if (v4 === null) return null;
       groups.push(v4.w3 >>> 16, v4.w3 & 0xffff);

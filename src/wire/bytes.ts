@@ -4,7 +4,7 @@
  */
 
 export function get8(b: Uint8Array, o: number): number {
-  return b[o] as number | 0;
+  return (b[o] as number) | 0;
 }
 
 export function get16(b: Uint8Array, o: number): number {

@@ -35,7 +35,11 @@ export const ICMP_TIMXCEED_REASS = 1;
 /** An error message quotes the datagram at fault: RFC 1122 §3.2.2. Queries and their replies are not errors. */
 export function icmpIsError(type: number): boolean {
   return (
-    type === ICMP_UNREACH || type === ICMP_SOURCEQUENCH || type === ICMP_REDIRECT || type === ICMP_TIMXCEED || type === ICMP_PARAMPROB
+    type === ICMP_UNREACH ||
+    type === ICMP_SOURCEQUENCH ||
+    type === ICMP_REDIRECT ||
+    type === ICMP_TIMXCEED ||
+    type === ICMP_PARAMPROB
   );
 }
 
