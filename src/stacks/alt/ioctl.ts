@@ -1,0 +1,141 @@
+/**
+ * The ioctl groups of the stack: `i` (addresses of interfaces; what every stack answers alike is the kernel's) and `r`
+ * (routes). Shapes of the arguments: kern/ifnet/ifioctl.ts.
+ */
+import type { Errno } from '../../kern/errno.ts';
+import {
+  type IfAddrReq, type IfConfReq, type RtConfReq, type RtReq, SIOCADDRT, SIOCAIFADDR, SIOCDELRT, SIOCDIFADDR, SIOCGIFADDR, SIOCGIFBRDADDR,
+  SIOCGIFCONF, SIOCGIFNETMASK, SIOCGRTCONF, ifhwioctl,
+} from '../../kern/ifnet/ifioctl.ts'; // prettier-ignore
+import { ENOIOCTL, type IoctlResult } from '../../kern/ioctl.ts';
+import { type IpAddr, ipv4, isV4 } from '../../wire/addr.ts';
+import type { Alt } from './alt.ts';
+import type { NetIf } from './netif.ts';
+import { lenOf } from './route.ts';
+import { at } from './slab.ts';
+
+/** Requests of group `i`. */
+export function ifIoctl(s: Alt, cmd: number, data: unknown): IoctlResult {
+  const hw = ifhwioctl(s.kernel, cmd, data);
+  if (hw !== ENOIOCTL) return hw;
+  if (typeof data !== 'object' || data === null) return 'EINVAL';
+  if (cmd === SIOCGIFCONF) {
+    (data as IfConfReq).addrs = listAddrs(s);
+    return null;
+  }
+  const req = data as Partial<IfAddrReq>;
+  if (typeof req.name !== 'string') return 'EINVAL';
+  const ifp = s.kernel.ifnets.byName(req.name);
+  if (ifp === null) return 'ENXIO';
+  const nif = s.ifs.find((n) => n !== null && n.ifp === ifp) ?? null;
+  switch (cmd) {
+    case SIOCAIFADDR:
+      return nif === null ? 'ENXIO' : addAddr(s, nif, req);
+    case SIOCDIFADDR:
+      return nif === null ? 'ENXIO' : delAddr(s, nif, req);
+    case SIOCGIFADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFBRDADDR:
+      return getAddr(s, req as IfAddrReq);
+    default: {
+      // As ifioctl(9): what the protocol does not know is the driver's.
+      const err = ifp.driverIoctl(cmd, data);
+      return err;
+    }
+  }
+}
+
+function v4(addr: IpAddr | undefined): number | null {
+  return addr !== undefined && isV4(addr) ? addr.w3 : null;
+}
+
+function prefixOk(len: unknown): len is number {
+  return typeof len === 'number' && Number.isInteger(len) && len >= 0 && len <= 32;
+}
+
+/** EAFNOSUPPORT, EINVAL, EEXIST, ENOSPC. The address is announced (RFC 5227 §2.3). */
+function addAddr(s: Alt, nif: NetIf, req: Partial<IfAddrReq>): Errno | null {
+  const addr = v4(req.addr);
+  if (addr === null) return req.addr === undefined ? 'EINVAL' : 'EAFNOSUPPORT';
+  if (!prefixOk(req.prefixLen) || addr === 0 || addr === -1 || addr >>> 28 >= 0xe) return 'EINVAL';
+  const err = s.routes.addAddr(nif.ix, addr, req.prefixLen, v4(req.broadcast) ?? 0);
+  if (err === null) s.arp.announce(nif, addr);
+  return err;
+}
+
+function delAddr(s: Alt, nif: NetIf, req: Partial<IfAddrReq>): Errno | null {
+  const addr = v4(req.addr);
+  if (addr === null) return req.addr === undefined ? 'EINVAL' : 'EAFNOSUPPORT';
+  return s.routes.delAddr(nif.ix, addr);
+}
+
+function getAddr(s: Alt, req: IfAddrReq): Errno | null {
+  const found = listAddrs(s).find((a) => a.name === req.name);
+  if (found === undefined) return 'EADDRNOTAVAIL';
+  Object.assign(req, found);
+  return null;
+}
+
+function listAddrs(s: Alt): IfAddrReq[] {
+  const { routes } = s;
+  const addrs: IfAddrReq[] = [];
+  for (let k = 0; k < routes.naddrs; k++) {
+    const name = s.ifs[at(routes.addrIx, k)]?.ifp?.name();
+    if (name === undefined) continue;
+    const req: IfAddrReq = { name, addr: ipv4(at(routes.addr, k)), prefixLen: lenOf(at(routes.mask, k)) };
+    if (at(routes.bcast, k) !== -1) req.broadcast = ipv4(at(routes.bcast, k));
+    addrs.push(req);
+  }
+  return addrs;
+}
+
+/** Requests of group `r`. The stack has one table: a fib but 0 is EINVAL. */
+export function rtIoctl(s: Alt, cmd: number, data: unknown): IoctlResult {
+  if (cmd !== SIOCADDRT && cmd !== SIOCDELRT && cmd !== SIOCGRTCONF) return ENOIOCTL;
+  if (typeof data !== 'object' || data === null) return 'EINVAL';
+  if (((data as { fib?: number }).fib ?? 0) !== 0) return 'EINVAL';
+  if (cmd === SIOCGRTCONF) {
+    (data as RtConfReq).routes = listRoutes(s);
+    return null;
+  }
+  const req = data as Partial<RtReq>;
+  const dst = v4(req.dst);
+  if (dst === null || !prefixOk(req.prefixLen)) return req.dst !== undefined && dst === null ? 'EAFNOSUPPORT' : 'EINVAL';
+  if (cmd === SIOCDELRT) {
+    const k = s.routes.findRoute(dst, req.prefixLen);
+    if (k < 0) return 'ESRCH';
+    s.routes.delRoute(k);
+    return null;
+  }
+  const gateway = req.gateway === undefined ? 0 : v4(req.gateway);
+  if (gateway === null) return 'EAFNOSUPPORT';
+  let ix = -1;
+  if (req.name !== undefined) {
+    const nif = s.ifs.find((n) => n?.ifp?.name() === req.name) ?? null;
+    if (nif === null) return 'ENXIO';
+    ix = nif.ix;
+  }
+  if (gateway === 0 && ix < 0) return 'EINVAL';
+  return s.routes.addRoute(dst, req.prefixLen, gateway, ix);
+}
+
+function listRoutes(s: Alt): RtConfReq['routes'] {
+  const { routes } = s;
+  const list: RtConfReq['routes'] = [];
+  const nameOf = (ix: number): string => s.ifs[ix]?.ifp?.name() ?? 'lo';
+  for (let k = 0; k < routes.naddrs; k++) {
+    const mask = at(routes.mask, k);
+    list.push({ dst: ipv4(at(routes.addr, k) & mask), prefixLen: lenOf(mask), name: nameOf(at(routes.addrIx, k)), flags: 'U' });
+  }
+  for (let k = 0; k < routes.nroutes; k++) {
+    const mask = at(routes.dstMask, k);
+    const gateway = at(routes.gateway, k);
+    list.push({
+      dst: ipv4(at(routes.dst, k)),
+      prefixLen: lenOf(mask),
+      name: nameOf(at(routes.routeIx, k)),
+      ...(gateway === 0 ? { flags: 'US' } : { gateway: ipv4(gateway), flags: 'UGS' }),
+    });
+  }
+  return list;
+}

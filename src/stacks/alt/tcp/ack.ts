@@ -1,0 +1,146 @@
+/**
+ * What an acknowledgment does (RFC 9293 §3.10.7.4, RFC 5681): frees the send buffer, opens windows, times the path, starts and ends
+ * recovery, moves the closing states on.
+ */
+import { sosnddrop } from '../../../kern/socket/upcalls.ts';
+import type { Alt } from '../alt.ts';
+import {
+  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, REXMT_AT,
+  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE,
+  TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF,
+} from '../flows.ts'; // prettier-ignore
+import { at } from '../slab.ts';
+import { endFlow, enterTimeWait } from './close.ts';
+import { armRexmt } from './output.ts';
+import { onDupAck, onRecoveryAck, takeSack, trimSacked } from './recovery.ts';
+import { rttSample } from './rtt.ts';
+
+/** Largest congestion window, bytes: sums of it stay small integers. */
+const CWND_MAX = 1 << 26;
+
+/** Processes the acknowledgment of the segment at hand, `SND_UNA` <= ack <= `SND_MAX`. False: the flow is gone. */
+export function processAck(s: Alt, i: number): boolean {
+  const { pkt: p, ct, opt } = s;
+  const { w, socketOf } = s.flows;
+  const o = i << ROW_SHIFT;
+  const ack = p.ack;
+  const una = at(w, o + SND_UNA);
+  const win = p.win << (at(w, o + SCALE) & 0xff);
+  const fresh = opt.nsack > 0 && (at(w, o + FLAGS) & F_SACK) !== 0 && takeSack(s, i, opt, ack);
+  if (ack === una) {
+    const dup = p.len === 0 && win === at(w, o + SND_WND) && una !== at(w, o + SND_NXT);
+    updateWindow(s, i, win);
+    if (dup || fresh) {
+      if (dup) {
+        ct.tcp.rcvdupack++;
+        // With SACK a duplicate that says nothing new is of a duplicate segment, and not of a loss.
+        if (fresh || opt.nsack === 0) w[o + DUPACKS] = at(w, o + DUPACKS) + 1;
+      }
+      const so = socketOf[i] ?? null;
+      onDupAck(s, i, so === null ? 0 : so.snd.cc - ((at(w, o + SND_MAX) - una) | 0));
+      s.mark(i);
+    }
+    return true;
+  }
+  const acked = (ack - una) | 0;
+  ct.tcp.rcvackpack++;
+  ct.tcp.rcvackbyte += acked;
+  measure(s, i, ack);
+  const flight = (at(w, o + SND_MAX) - una) | 0;
+  w[o + SND_UNA] = ack;
+  if (((at(w, o + SND_NXT) - ack) | 0) < 0) w[o + SND_NXT] = ack;
+  w[o + RXT_SHIFT] = 0;
+  w[o + PROBES] = 0;
+  if (at(w, o + RANGES) !== 0) trimSacked(s, i, ack);
+  if ((at(w, o + FLAGS) & F_RECOVERY) !== 0) {
+    onRecoveryAck(s, i, ack, acked);
+  } else {
+    w[o + DUPACKS] = 0;
+    grow(s, i, acked, flight);
+    if (fresh) onDupAck(s, i, 1);
+  }
+  w[o + FLAGS] = at(w, o + FLAGS) & ~(F_PROBE | F_PROBED | F_CWNDLIM);
+  if (ack === at(w, o + SND_MAX)) w[o + REXMT_AT] = 0;
+  else armRexmt(s, i);
+  updateWindow(s, i, win);
+  return freeAcked(s, i, acked);
+}
+
+/** RFC 7323 §4: by timestamps, else by the segment that is timed (Karn: never one that was sent twice). */
+function measure(s: Alt, i: number, ack: number): void {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  if ((at(w, o + FLAGS) & F_TS) !== 0) {
+    if (!s.opt.hasTs) return;
+    const rtt = (s.time.ms - ((s.opt.tsEcr - at(w, o + TS_OFF)) | 0)) | 0;
+    // An echo of something we never sent tells nothing.
+    if (rtt >= 0 && rtt < 60_000) rttSample(s, i, rtt);
+    return;
+  }
+  const began = at(w, o + RTT_AT);
+  if (began === 0 || ((ack - at(w, o + RTT_SEQ)) | 0) < 0) return;
+  rttSample(s, i, (s.time.ms - began) | 0);
+  w[o + RTT_AT] = 0;
+}
+
+/** Slow start and congestion avoidance, counted in bytes (RFC 3465), and only while the window is what limits (RFC 7661). */
+function grow(s: Alt, i: number, acked: number, flight: number): void {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const cwnd = at(w, o + SND_CWND);
+  if ((at(w, o + FLAGS) & F_CWNDLIM) === 0 && 2 * flight < cwnd) return;
+  const mss = at(w, o + MSS);
+  const more = cwnd < at(w, o + SND_SSTHRESH) ? acked : Math.max(1, Math.floor((mss * Math.min(acked, cwnd)) / cwnd));
+  w[o + SND_CWND] = Math.min(CWND_MAX, cwnd + more);
+}
+
+/** RFC 9293 §3.10.7.4: the newest segment says how large the window is. */
+function updateWindow(s: Alt, i: number, win: number): void {
+  const { pkt: p } = s;
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const newer = (at(w, o + SND_WL1) - p.seq) | 0;
+  if (newer > 0 || (newer === 0 && ((at(w, o + SND_WL2) - p.ack) | 0) > 0)) return;
+  const old = at(w, o + SND_WND);
+  w[o + SND_WL1] = p.seq;
+  w[o + SND_WL2] = p.ack;
+  w[o + SND_WND] = win;
+  if (win > at(w, o + MAX_WND)) w[o + MAX_WND] = win;
+  if ((at(w, o + FLAGS) & F_PERSIST) !== 0) {
+    // The peer answers: ask on for as long as it does.
+    w[o + PROBES] = 0;
+    if (win > 0) {
+      w[o + FLAGS] = at(w, o + FLAGS) & ~F_PERSIST;
+      w[o + REXMT_AT] = 0;
+      w[o + RXT_SHIFT] = 0;
+    }
+  }
+  if (win > old) s.mark(i);
+}
+
+/** Lets go of `acked` units of the sequence: bytes of the buffer, and at the end the FIN. False: the flow is gone. */
+function freeAcked(s: Alt, i: number, acked: number): boolean {
+  const { w, socketOf } = s.flows;
+  const o = i << ROW_SHIFT;
+  const so = socketOf[i] ?? null;
+  if (so === null) return true;
+  const finAcked = acked > so.snd.cc;
+  const bytes = finAcked ? so.snd.cc : acked;
+  if (so.snd.cc > bytes || finAcked) s.mark(i);
+  if (bytes > 0) sosnddrop(so, bytes);
+  // The writer was woken: it may have closed or aborted meanwhile.
+  const state = at(w, o + STATE);
+  if (state === TS_FREE) return false;
+  if (!finAcked) return true;
+  if (state === TS_FIN_WAIT_1) {
+    w[o + STATE] = TS_FIN_WAIT_2;
+    if ((at(w, o + FLAGS) & F_DETACHED) !== 0) s.setTimer(i, LIFE_AT, s.cfg.finwait2Ms);
+  } else if (state === TS_CLOSING) {
+    enterTimeWait(s, i);
+    return false;
+  } else if (state === TS_LAST_ACK) {
+    endFlow(s, i, null);
+    return false;
+  }
+  return true;
+}
