@@ -32,6 +32,8 @@ const INCOMPLETE = 1;
 const STALE = 2;
 const REACHABLE = 3;
 const PERMANENT = 4;
+/** As the ioctls name them. */
+const STATE_NAMES: readonly string[] = ['', 'incomplete', 'stale', 'reachable', 'permanent'];
 
 const RETRY_MS = 1000;
 const TRIES = 5;
@@ -196,6 +198,10 @@ export class Arp {
     this.#tries[e] = 0;
     this.#until[e] = (this.#now() + LIFE_MS) | 0;
     this.#host?.wake(LIFE_MS);
+    this.#sendPending(nif, e);
+  }
+
+  #sendPending(nif: NetIf, e: number): void {
     const len = at(this.#pendingLen, e);
     if (len === 0) return;
     this.#pendingLen[e] = 0;
@@ -326,6 +332,7 @@ export class Arp {
     if (e < 0) e = this.#take(nif.ix, addr);
     this.#mac.set(mac, e * 6);
     this.#state[e] = PERMANENT;
+    this.#sendPending(nif, e);
     return null;
   }
 
@@ -340,15 +347,15 @@ export class Arp {
     return found || addr === 0 ? null : 'ENOENT';
   }
 
-  /** The table for its readers: address, hardware address (null while it is asked for), interface, milliseconds left. */
-  list(): { addr: number; mac: Uint8Array | null; ix: number; leftMs: number; permanent: boolean }[] {
+  /** The table for its readers: address, hardware address (null while it is asked for), interface, milliseconds left, state. */
+  list(): { addr: number; mac: Uint8Array | null; ix: number; leftMs: number; state: string }[] {
     const rows = [];
     for (let e = 0; e < ENTRIES; e++) {
       const state = this.#state[e] as number;
       if (state === FREE) continue;
       const mac = state === INCOMPLETE ? null : this.#mac.slice(e * 6, e * 6 + 6);
-      const leftMs = Math.max(0, (at(this.#until, e) - this.#now()) | 0);
-      rows.push({ addr: at(this.#ip, e), mac, ix: at(this.#ix, e), leftMs, permanent: state === PERMANENT });
+      const leftMs = state === PERMANENT ? 0 : Math.max(0, (at(this.#until, e) - this.#now()) | 0);
+      rows.push({ addr: at(this.#ip, e), mac, ix: at(this.#ix, e), leftMs, state: STATE_NAMES[state] ?? '' });
     }
     return rows;
   }

@@ -1,12 +1,21 @@
 /**
  * The ioctl groups of the stack: `i` (addresses of interfaces; what every stack answers alike is the kernel's) and `r`
- * (routes). Shapes of the arguments: kern/ifnet/ifioctl.ts.
+ * (routes and neighbours). Shapes of the arguments: kern/ifnet/ifioctl.ts and neighioctl.ts.
  */
 import type { Errno } from '../../kern/errno.ts';
 import {
   type IfAddrReq, type IfConfReq, type RtConfReq, type RtReq, SIOCADDRT, SIOCAIFADDR, SIOCDELRT, SIOCDIFADDR, SIOCGIFADDR, SIOCGIFBRDADDR,
   SIOCGIFCONF, SIOCGIFNETMASK, SIOCGRTCONF, ifhwioctl,
 } from '../../kern/ifnet/ifioctl.ts'; // prettier-ignore
+import {
+  type NeighConfReq,
+  type NeighReq,
+  type RtGetReq,
+  SIOCDNEIGH,
+  SIOCGNEIGHCONF,
+  SIOCGRT,
+  SIOCSNEIGH,
+} from '../../kern/ifnet/neighioctl.ts';
 import { ENOIOCTL, type IoctlResult } from '../../kern/ioctl.ts';
 import { type IpAddr, ipv4, isV4 } from '../../wire/addr.ts';
 import type { Alt } from './alt.ts';
@@ -91,14 +100,30 @@ function listAddrs(s: Alt): IfAddrReq[] {
 
 /** Requests of group `r`. The stack has one table: a fib but 0 is EINVAL. */
 export function rtIoctl(s: Alt, cmd: number, data: unknown): IoctlResult {
-  if (cmd !== SIOCADDRT && cmd !== SIOCDELRT && cmd !== SIOCGRTCONF) return ENOIOCTL;
+  if (!RT_REQUESTS.includes(cmd)) return ENOIOCTL;
   if (typeof data !== 'object' || data === null) return 'EINVAL';
   if (((data as { fib?: number }).fib ?? 0) !== 0) return 'EINVAL';
-  if (cmd === SIOCGRTCONF) {
-    (data as RtConfReq).routes = listRoutes(s);
-    return null;
+  switch (cmd) {
+    case SIOCGRTCONF:
+      (data as RtConfReq).routes = listRoutes(s);
+      return null;
+    case SIOCGNEIGHCONF:
+      (data as NeighConfReq).neighbours = listNeighbours(s);
+      return null;
+    case SIOCSNEIGH:
+      return setNeighbour(s, data as Partial<NeighReq>);
+    case SIOCDNEIGH:
+      return deleteNeighbour(s, data as Partial<NeighReq>);
+    case SIOCGRT:
+      return getRoute(s, data as RtGetReq);
+    default:
+      return changeRoute(s, cmd, data as Partial<RtReq>);
   }
-  const req = data as Partial<RtReq>;
+}
+
+const RT_REQUESTS: readonly number[] = [SIOCADDRT, SIOCDELRT, SIOCGRTCONF, SIOCGRT, SIOCGNEIGHCONF, SIOCSNEIGH, SIOCDNEIGH];
+
+function changeRoute(s: Alt, cmd: number, req: Partial<RtReq>): Errno | null {
   const dst = v4(req.dst);
   if (dst === null || !prefixOk(req.prefixLen)) return req.dst !== undefined && dst === null ? 'EAFNOSUPPORT' : 'EINVAL';
   if (cmd === SIOCDELRT) {
@@ -138,4 +163,55 @@ function listRoutes(s: Alt): RtConfReq['routes'] {
     });
   }
   return list;
+}
+
+/** The way a packet takes. ENETUNREACH. */
+function getRoute(s: Alt, req: RtGetReq): Errno | null {
+  const { routes } = s;
+  const dst = v4(req.dst);
+  if (dst === null) return req.dst === undefined ? 'EINVAL' : 'EAFNOSUPPORT';
+  if (!routes.lookup(dst)) return 'ENETUNREACH';
+  const nif = s.ifs[routes.ix] ?? null;
+  const gateway = routes.nexthop === dst ? null : ipv4(routes.nexthop);
+  req.gateway = gateway;
+  req.src = ipv4(routes.src);
+  req.name = nif?.ifp?.name() ?? 'lo';
+  req.mtu = nif?.mtu ?? 0;
+  req.flags = routes.isLocal(dst) ? 'UHL' : gateway === null ? 'U' : 'UGS';
+  return null;
+}
+
+function listNeighbours(s: Alt): NeighConfReq['neighbours'] {
+  return s.arp.list().map(({ addr, mac, ix, leftMs, state }) => ({
+    addr: ipv4(addr),
+    name: s.ifs[ix]?.ifp?.name() ?? '',
+    lladdr: mac,
+    state,
+    expireMs: leftMs,
+  }));
+}
+
+/** The interface that is named, or the one whose subnet has the address. */
+function neighbourIf(s: Alt, req: Partial<NeighReq>, addr: number): NetIf | Errno {
+  if (req.name !== undefined) return s.ifs.find((n) => n?.ifp?.name() === req.name) ?? 'ENXIO';
+  const { routes } = s;
+  if (!routes.lookup(addr) || routes.group || routes.nexthop !== addr) return 'ENETUNREACH';
+  return s.ifs[routes.ix] ?? 'ENETUNREACH';
+}
+
+/** EINVAL, EEXIST for an address of our own, EOPNOTSUPP for one that would run out: what is set here stays. */
+function setNeighbour(s: Alt, req: Partial<NeighReq>): Errno | null {
+  const addr = v4(req.addr);
+  if (addr === null || !(req.lladdr instanceof Uint8Array)) return 'EINVAL';
+  if (req.permanent === false) return 'EOPNOTSUPP';
+  if (s.routes.isLocal(addr)) return 'EEXIST';
+  const nif = neighbourIf(s, req, addr);
+  return typeof nif === 'string' ? nif : s.arp.setPermanent(nif, addr, req.lladdr);
+}
+
+function deleteNeighbour(s: Alt, req: Partial<NeighReq>): Errno | null {
+  const addr = v4(req.addr);
+  if (addr === null || addr === 0) return 'EINVAL';
+  const nif = neighbourIf(s, req, addr);
+  return typeof nif === 'string' ? nif : s.arp.forget(nif.ix, addr);
 }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { sobind, soconnect, soreceivefrom, sosendto } from '../../../src/kern/socket/calls.ts';
 import { isErrno } from '../../../src/kern/errno.ts';
+import { type NeighConfReq, SIOCDNEIGH, SIOCGNEIGHCONF, SIOCGRT, SIOCSNEIGH } from '../../../src/kern/ifnet/neighioctl.ts';
 import { complement, sum16 } from '../../../src/wire/checksum.ts';
 import { ARP_REPLY, ARP_REQUEST, putArp } from '../../../src/wire/arp.ts';
 import { ETHER_BROADCAST, ETHERTYPE_ARP, ETHERTYPE_IPV4, putEther } from '../../../src/wire/ethernet.ts';
@@ -114,6 +115,43 @@ describe('ARP', () => {
     w.frames();
     w.raw.inject(arp(ARP_REQUEST, PEER_MAC, US, US));
     expect(w.frames().length).toBe(1);
+  });
+
+  test('the table can be read and changed by ioctl; what waited for a neighbour that is set goes out', () => {
+    const w = new Wire({}, { arp: false });
+    const { current } = w.host.kernel.netstack;
+    const addr = ipv4(ip(PEER));
+    const table = (): NeighConfReq['neighbours'] => {
+      const conf: NeighConfReq = { neighbours: [] };
+      expect(current.ioctl(SIOCGNEIGHCONF, conf)).toBeNull();
+      return conf.neighbours;
+    };
+    sosendto(dgramSocket(w.host), new Uint8Array([7]), 0, 1, sockAddr(addr, 9));
+    w.frames();
+    expect(table()).toMatchObject([{ addr, name: 'raw0', lladdr: null, state: 'incomplete' }]);
+    expect(current.ioctl(SIOCSNEIGH, { addr, lladdr: PEER_MAC })).toBeNull();
+    w.world.settle();
+    expect(w.frames()[0]!.at(42)).toBe(7);
+    expect(table()).toMatchObject([{ lladdr: PEER_MAC, state: 'permanent', expireMs: 0 }]);
+    expect(current.ioctl(SIOCSNEIGH, { addr: ipv4(ip(US)), lladdr: PEER_MAC })).toBe('EEXIST');
+    expect(current.ioctl(SIOCSNEIGH, { addr: ipv4(ip('192.0.2.1')), lladdr: PEER_MAC })).toBe('ENETUNREACH');
+    expect(current.ioctl(SIOCSNEIGH, { addr, lladdr: Uint8Array.of(1, 0, 0, 0, 0, 1) })).toBe('EINVAL');
+    expect([current.ioctl(SIOCDNEIGH, { addr }), current.ioctl(SIOCDNEIGH, { addr })]).toEqual([null, 'ENOENT']);
+    expect(table()).toEqual([]);
+  });
+
+  test('a request for one route says where a packet would go', () => {
+    const w = new Wire();
+    w.host.gateway('10.0.0.1');
+    const { current } = w.host.kernel.netstack;
+    const route = (dst: string): object => {
+      const req = { dst: ipv4(ip(dst)) };
+      expect(current.ioctl(SIOCGRT, req)).toBeNull();
+      return req;
+    };
+    expect(route('192.0.2.1')).toMatchObject({ gateway: ipv4(ip('10.0.0.1')), name: 'raw0', src: ipv4(ip(US)), flags: 'UGS' });
+    expect(route('10.0.0.77')).toMatchObject({ gateway: null, name: 'raw0', mtu: 1500, flags: 'U' });
+    expect(route(US)).toMatchObject({ gateway: null, flags: 'UHL' });
   });
 
   test('what is malformed is counted', () => {
