@@ -69,7 +69,8 @@ export interface NetworkLayer {
 }
 
 /** What an ICMP message says about a connection (RFC 1122 §3.2.2, RFC 5927). */
-export type CtlKind = 'unreach-net' | 'unreach-host' | 'unreach-protocol' | 'unreach-port' | 'needfrag' | 'timxceed' | 'paramprob' | 'quench';
+export type CtlKind =
+  'unreach-net' | 'unreach-host' | 'unreach-protocol' | 'unreach-port' | 'needfrag' | 'timxceed' | 'paramprob' | 'quench';
 
 /** A protocol above IP. */
 export interface Transport {

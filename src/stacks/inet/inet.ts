@@ -1,0 +1,181 @@
+/**
+ * The full stack as one object: makes the parts and joins them, and tells them as interfaces and addresses come, change and go. From
+ * the link up: link → ipinput → icmp, udp, tcp, raw; on the way down: ip → ipoutput → link.
+ */
+import type { Errno } from '../../kern/errno.ts';
+import type { Ifnet } from '../../kern/ifnet/ifnet.ts';
+import type { Kernel } from '../../kern/kernel.ts';
+import type { FrameInput } from '../../kern/netstack.ts';
+import type { Protosw } from '../../kern/socket/protosw.ts';
+import type { IpAddr } from '../../wire/addr.ts';
+import { DEFAULT_TTL } from '../../wire/ipv4.ts';
+import { Arp, ArpConfig } from './arp.ts';
+import { ArpInput } from './arpinput.ts';
+import type { InetContext, Transport } from './contract.ts';
+import { Icmp } from './icmp.ts';
+import { IcmpErrors } from './icmperror.ts';
+import { IfAddrs } from './ifaddr.ts';
+import { Ip } from './ip.ts';
+import { IpInput } from './ipinput.ts';
+import { IpOutput } from './ipoutput.ts';
+import { etherInput, plainInput } from './link.ts';
+import { LoopQueue } from './loop.ts';
+import { InetIf, inetIf } from './netif.ts';
+import { EphemeralPorts } from './ports.ts';
+import { RawIp, rawProtosws } from './raw.ts';
+import { FragConfig, Reassembler } from './reass.ts';
+import { Routes } from './routes.ts';
+import { InetStats } from './stats.ts';
+import { Udp } from './udp.ts';
+import { udpProtosw } from './udpusrreq.ts';
+
+/** Most routing tables (net.fibs). */
+export const MAX_FIBS = 256;
+
+/** The stream protocol, made by tcp/tcp.ts. */
+export interface StreamProtocol {
+  readonly transport: Transport;
+  readonly protosw: Protosw;
+  busy(): boolean;
+  destroy(): void;
+}
+
+export class Inet {
+  readonly kernel: Kernel;
+  readonly stats = new InetStats();
+  readonly arpConfig = new ArpConfig();
+  readonly fragConfig = new FragConfig();
+  /** How packets go out that nobody gave options: `ttl` is a sysctl. */
+  readonly how = { tos: 0, ttl: DEFAULT_TTL, df: false };
+  readonly addrs: IfAddrs;
+  readonly routes: Routes;
+  readonly ip: Ip;
+  readonly ipInput: IpInput;
+  readonly errors: IcmpErrors;
+  readonly icmp: Icmp;
+  readonly udp: Udp;
+  readonly raw: RawIp;
+  readonly ports: EphemeralPorts;
+  readonly ctx: InetContext;
+  readonly reass: Reassembler;
+  readonly protosws: Protosw[];
+  readonly #nifs = new Map<InetIf, ArpInput | null>();
+  #stream: StreamProtocol | null = null;
+
+  constructor(kernel: Kernel, fibs: number) {
+    const { stats, how } = this;
+    const { random } = kernel;
+    this.kernel = kernel;
+    this.addrs = new IfAddrs(random.u32() | 0);
+    this.routes = new Routes(kernel, this.addrs, stats.route, fibs);
+    const loop = new LoopQueue(kernel, stats.ip, (pkt, nif) => this.ipInput.input(pkt, nif));
+    const out = new IpOutput(random, stats.ip, loop);
+    this.errors = new IcmpErrors(kernel, stats.icmp, this.routes, this.addrs, out, how);
+    this.ip = new Ip(this.routes, this.addrs, out, this.errors);
+    this.raw = new RawIp(kernel, this.ip, stats.raw, stats.ip, how);
+    this.reass = new Reassembler(kernel, stats.frag, this.fragConfig, (bytes, end, nif) =>
+      this.errors.reassemblyTimeout(bytes, end, nif.ifp.fib()),
+    );
+    this.ipInput = new IpInput(stats.ip, this.addrs, this.reass, this.raw, this.errors);
+    const { protos } = this.ipInput;
+    const { addrs, routes, raw } = this;
+    this.icmp = new Icmp({ kernel, stat: stats.icmp, addrs, routes, out, raw, protos, how });
+    this.udp = new Udp(kernel, this.ip, stats.udp);
+    this.ports = new EphemeralPorts(random);
+    const { ports } = this;
+    this.ctx = {
+      kernel,
+      ip: this.ip,
+      ephemeralPort: (local, remote, remotePort, free) => ports.pick(local, remote, remotePort, free),
+    };
+    protos[this.icmp.protocol] = this.icmp;
+    protos[this.udp.protocol] = this.udp;
+    this.protosws = [udpProtosw({ udp: this.udp, ctx: this.ctx, how }), ...rawProtosws(this.raw)];
+  }
+
+  /** Adds the stream protocol: it comes first among the protocols of the domain. */
+  addStream(stream: StreamProtocol): void {
+    this.#stream = stream;
+    this.ipInput.protos[stream.transport.protocol] = stream.transport;
+    this.protosws.unshift(stream.protosw);
+  }
+
+  busy(): boolean {
+    return this.#stream?.busy() ?? false;
+  }
+
+  ifAttach(ifp: Ifnet): FrameInput {
+    const nif = new InetIf(ifp);
+    ifp.afdata = nif;
+    if (nif.loopback) {
+      this.routes.loopback ??= nif;
+      this.routes.changed();
+    }
+    const ipInput = (pkt: Parameters<FrameInput>[0], from: InetIf): void => this.ipInput.input(pkt, from);
+    if (!nif.ethernet) {
+      this.#nifs.set(nif, null);
+      return plainInput(nif, ipInput);
+    }
+    const log = this.kernel.log.child('arp');
+    const arp = new Arp(this.kernel, nif, this.addrs, this.stats.arp, this.arpConfig, log, (bytes, off, len) =>
+      this.icmp.localUnreachable(bytes, off, len),
+    );
+    const arpInput = new ArpInput(arp);
+    nif.arp = arp;
+    this.#nifs.set(nif, arpInput);
+    return etherInput(nif, this.stats.ether, arpInput, ipInput);
+  }
+
+  ifDetach(ifp: Ifnet): void {
+    const nif = inetIf(ifp);
+    if (nif === null) return;
+    for (const ifa of [...nif.addrs]) this.addrs.remove(nif, ifa.addr);
+    this.routes.removeInterface(nif);
+    this.#nifs.get(nif)?.stop();
+    nif.arp?.flush(false);
+    this.#nifs.delete(nif);
+    ifp.afdata = null;
+  }
+
+  ifChanged(ifp: Ifnet): void {
+    const nif = inetIf(ifp);
+    if (nif === null) return;
+    const { up, mac } = nif;
+    nif.refresh();
+    const moved = mac !== nif.mac && mac.some((byte, i) => byte !== nif.mac[i]);
+    if (moved) nif.arp?.flush(true);
+    if (nif.up && (moved || !up)) for (const ifa of nif.addrs) this.#nifs.get(nif)?.announce(ifa.addr);
+    this.routes.changed();
+  }
+
+  /** Gives an interface an address, and with it the routes of its subnet. Errors as `IfAddrs.add`. */
+  addAddress(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): Errno | null {
+    const ifa = this.addrs.add(nif, addr, plen, peer);
+    if (typeof ifa === 'string') return ifa;
+    this.routes.addConnected(ifa);
+    this.#nifs.get(nif)?.announce(addr);
+    return null;
+  }
+
+  /** EADDRNOTAVAIL for an address that the interface does not have. */
+  removeAddress(nif: InetIf, addr: IpAddr): Errno | null {
+    const ifa = this.addrs.remove(nif, addr);
+    if (ifa === null) return 'EADDRNOTAVAIL';
+    this.routes.removeConnected(ifa);
+    this.#nifs.get(nif)?.forget(addr);
+    return null;
+  }
+
+  /** All interfaces, by index. */
+  interfaces(): InetIf[] {
+    return [...this.#nifs.keys()].sort((a, b) => a.ifp.index - b.ifp.index);
+  }
+
+  /** Ends every timer; the kernel has let go of everything else. */
+  destroy(): void {
+    for (const nif of this.interfaces()) this.ifDetach(nif.ifp);
+    this.#stream?.destroy();
+    this.reass.stop();
+    this.routes.stop();
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * IPv4 output (RFC 791, RFC 1122 §3.2, §3.3): header, checksum offload, fragments, and the hand-over to the link.
+ */
+import type { Errno } from '../../kern/errno.ts';
+import { TX_CSUM, type TxPacket } from '../../kern/packet.ts';
+import type { RandomSource } from '../../kern/effects.ts';
+import type { IpAddr } from '../../wire/addr.ts';
+import { IP_DF, IP_HDR_LEN, IP_MAXPACKET, IP_MF, putIpv4 } from '../../wire/ipv4.ts';
+import type { IpOut, Route } from './contract.ts';
+import { fragment } from './fragment.ts';
+import { IpIds } from './ipid.ts';
+import { etherOutput } from './link.ts';
+import type { LoopQueue } from './loop.ts';
+import { completeChecksum } from './offload.ts';
+import type { InetRoute } from './routes.ts';
+import type { IpStat } from './stats.ts';
+
+export class IpOutput {
+  readonly #stat: IpStat;
+  readonly #loop: LoopQueue;
+  readonly ids: IpIds;
+
+  constructor(random: RandomSource, stat: IpStat, loop: LoopQueue) {
+    this.#stat = stat;
+    this.#loop = loop;
+    this.ids = new IpIds(random);
+  }
+
+  /** As `NetworkLayer.output`. Every `Route` is one of ours. */
+  output(pkt: TxPacket, route: Route, src: IpAddr, dst: IpAddr, protocol: number, how: IpOut): Errno | null {
+    const r = route as InetRoute;
+    const len = pkt.length() + IP_HDR_LEN;
+    const df = how.df && !r.mayFragment;
+    if (pkt.gsoSize === 0) {
+      if ((pkt.flags & TX_CSUM) !== 0 && (len > r.mtu || !(r.nif.txcsum || r.looped))) {
+        this.#stat.swcsum++;
+        completeChecksum(pkt);
+      }
+      if (len > r.mtu) return this.#tooLong(pkt, r, src, dst, protocol, how, df);
+    } else if (len > IP_MAXPACKET) {
+      r.ifp.txFree(pkt);
+      this.#stat.cantfrag++;
+      return 'EMSGSIZE';
+    }
+    // An atomic datagram needs no identification (RFC 6864 §4.1).
+    const id = df ? 0 : this.ids.next(src, dst, protocol);
+    putIpv4(pkt.bytes, pkt.prepend(IP_HDR_LEN), len, id, df ? IP_DF : 0, how.tos, how.ttl, protocol, src.w3, dst.w3);
+    this.#stat.localout++;
+    return this.send(pkt, r);
+  }
+
+  /** Sends a packet that has its IP header; takes the slot in every case. */
+  send(pkt: TxPacket, r: InetRoute): Errno | null {
+    const { nif } = r;
+    if (r.looped) {
+      this.#loop.put(pkt, nif, false);
+      nif.ifp.txFree(pkt);
+      return null;
+    }
+    if (!nif.ethernet) return nif.ifp.transmit(pkt);
+    // Our own broadcast is for us too, and the link does not give it back (IFF_SIMPLEX).
+    if (r.broadcast) this.#loop.put(pkt, nif, true);
+    return etherOutput(pkt, r);
+  }
+
+  #tooLong(pkt: TxPacket, r: InetRoute, src: IpAddr, dst: IpAddr, protocol: number, how: IpOut, df: boolean): Errno | null {
+    const stat = this.#stat;
+    const maxData = r.mtu - IP_HDR_LEN;
+    if (df || maxData < 8 || pkt.length() + IP_HDR_LEN > IP_MAXPACKET) {
+      stat.cantfrag++;
+      r.ifp.txFree(pkt);
+      return 'EMSGSIZE';
+    }
+    const id = this.ids.next(src, dst, protocol);
+    const emit = (piece: TxPacket, off: number, more: boolean): Errno | null => {
+      const len = piece.length() + IP_HDR_LEN;
+      const word = (off >>> 3) | (more ? IP_MF : 0);
+      putIpv4(piece.bytes, piece.prepend(IP_HDR_LEN), len, id, word, how.tos, how.ttl, protocol, src.w3, dst.w3);
+      stat.ofragments++;
+      return this.send(piece, r);
+    };
+    const err = fragment<Errno>(pkt, r.ifp, maxData, emit, 'ENOBUFS');
+    r.ifp.txFree(pkt);
+    if (err === null) {
+      stat.fragmented++;
+      stat.localout++;
+    } else stat.odropped++;
+    return err;
+  }
+}

@@ -1,0 +1,68 @@
+/** Options of level IPPROTO_IP that datagram and raw sockets have in common (ip(4)), with FreeBSD's numbers. */
+import type { Errno } from '../../kern/errno.ts';
+import type { SockOpt } from '../../kern/socket/protosw.ts';
+import type { Socket } from '../../kern/socket/socket.ts';
+import { SOL_SOCKET } from '../../kern/socket/soconst.ts';
+import { sosetfib } from '../../kern/socket/sockopt.ts';
+import { IPPROTO_IP } from '../../wire/ipv4.ts';
+import type { IpOut, Route } from './contract.ts';
+
+export const IP_HDRINCL = 2;
+export const IP_TOS = 3;
+export const IP_TTL = 4;
+export const IP_MULTICAST_TTL = 10;
+export const IP_DONTFRAG = 67;
+
+/** What a socket's packets get; its protocol reads it as `IpOut`. */
+export class IpOptions implements IpOut {
+  tos = 0;
+  ttl: number;
+  df = false;
+  /** Of packets to one host, and to a group (RFC 1112 §6.1). */
+  unicastTtl: number;
+  multicastTtl = 1;
+
+  constructor(ttl: number) {
+    this.ttl = this.unicastTtl = ttl;
+  }
+}
+
+/** A control block that has these options, and a route that depends on the socket's FIB. */
+export interface HasIpOptions {
+  readonly how: IpOptions;
+  route: Route | null;
+}
+
+/** ENOPROTOOPT for an option that is not one of these, EINVAL for a bad value. */
+export function ipCtloutput(so: Socket, pcb: HasIpOptions, sopt: SockOpt): Errno | null {
+  if (sopt.level === SOL_SOCKET) {
+    pcb.route = null;
+    return sosetfib(so, sopt);
+  }
+  if (sopt.level !== IPPROTO_IP) return 'ENOPROTOOPT';
+  const { how } = pcb;
+  switch (sopt.name) {
+    case IP_TOS:
+      return number(sopt, 0, 255, how.tos, (v) => (how.tos = v));
+    case IP_TTL:
+      return number(sopt, 1, 255, how.unicastTtl, (v) => (how.unicastTtl = v));
+    case IP_MULTICAST_TTL:
+      return number(sopt, 0, 255, how.multicastTtl, (v) => (how.multicastTtl = v));
+    case IP_DONTFRAG:
+      return number(sopt, 0, 1, how.df ? 1 : 0, (v) => (how.df = v === 1));
+    default:
+      return 'ENOPROTOOPT';
+  }
+}
+
+/** Gets or sets a number; a boolean counts as 0 or 1. */
+export function number(sopt: SockOpt, min: number, max: number, now: number, set: (value: number) => void): Errno | null {
+  if (sopt.dir === 'get') {
+    sopt.value = now;
+    return null;
+  }
+  const value = typeof sopt.value === 'boolean' ? Number(sopt.value) : sopt.value;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) return 'EINVAL';
+  set(value);
+  return null;
+}

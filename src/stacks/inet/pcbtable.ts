@@ -1,0 +1,132 @@
+/**
+ * Protocol control blocks by their addresses (in_pcb.c): those with a peer in a keyed hash table over both ends, all of them by local
+ * port. What UDP looks up for each datagram.
+ */
+import { type IpAddr, IpAddrBuf, addrEqual, isAny } from '../../wire/addr.ts';
+import { hashAddr, mix } from './hash.ts';
+
+const MIN_BUCKETS = 64;
+
+/** Addresses and ports of a socket; `lport` 0: not bound, `connected`: it has a peer. */
+export class InPcb {
+  readonly laddr = new IpAddrBuf();
+  lport = 0;
+  readonly faddr = new IpAddrBuf();
+  fport = 0;
+  connected = false;
+  hash = 0;
+  chain: InPcb | null = null;
+}
+
+export class PcbTable<P extends InPcb> {
+  /** Control blocks that have a local port. */
+  size = 0;
+  readonly #seed: number;
+  #buckets: (InPcb | null)[] = new Array<InPcb | null>(MIN_BUCKETS).fill(null);
+  #connected = 0;
+  /** By local port, the youngest first. */
+  readonly #ports = new Map<number, P[]>();
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  #hashOf(laddr: IpAddr, lport: number, faddr: IpAddr, fport: number): number {
+    return mix(hashAddr(hashAddr(this.#seed, faddr), laddr), (fport << 16) | lport);
+  }
+
+  /** The one with exactly this local address and peer. */
+  findConnected(laddr: IpAddr, lport: number, faddr: IpAddr, fport: number): P | null {
+    if (this.#connected === 0) return null;
+    const hash = this.#hashOf(laddr, lport, faddr, fport);
+    let p = this.#buckets[hash & (this.#buckets.length - 1)] as InPcb | null;
+    while (p !== null) {
+      if (p.hash === hash && p.lport === lport && p.fport === fport && addrEqual(p.faddr, faddr) && addrEqual(p.laddr, laddr))
+        return p as P;
+      p = p.chain;
+    }
+    return null;
+  }
+
+  /** Who gets a packet to `laddr`: connected, else bound to the address, else bound to any. */
+  lookup(laddr: IpAddr, lport: number, faddr: IpAddr, fport: number): P | null {
+    const exact = this.findConnected(laddr, lport, faddr, fport);
+    if (exact !== null) return exact;
+    const list = this.#ports.get(lport);
+    if (list === undefined) return null;
+    let wild: P | null = null;
+    for (let i = 0; i < list.length; i++) {
+      const p = list[i] as P;
+      if (p.connected) continue;
+      if (addrEqual(p.laddr, laddr)) return p;
+      if (wild === null && isAny(p.laddr)) wild = p;
+    }
+    return wild;
+  }
+
+  /** All with this local port, the youngest first. Not to be changed by its reader. */
+  onPort(lport: number): readonly P[] {
+    return this.#ports.get(lport) ?? [];
+  }
+
+  /** Gives a control block its place by `lport`, which is not 0. */
+  bind(p: P): void {
+    // A new list each time, here and below: somebody may be walking the old one.
+    this.#ports.set(p.lport, [p, ...this.onPort(p.lport)]);
+    this.size++;
+  }
+
+  unbind(p: P): void {
+    const list = this.onPort(p.lport);
+    const rest = list.filter((other) => other !== p);
+    if (rest.length === list.length) return;
+    if (rest.length === 0) this.#ports.delete(p.lport);
+    else this.#ports.set(p.lport, rest);
+    this.size--;
+  }
+
+  /** The control block has its peer's address now. */
+  connect(p: P): void {
+    if (this.#connected >= this.#buckets.length) this.#grow();
+    p.connected = true;
+    p.hash = this.#hashOf(p.laddr, p.lport, p.faddr, p.fport);
+    const i = p.hash & (this.#buckets.length - 1);
+    p.chain = this.#buckets[i] as InPcb | null;
+    this.#buckets[i] = p;
+    this.#connected++;
+  }
+
+  /** Before the peer's address is taken away. */
+  disconnect(p: P): void {
+    if (!p.connected) return;
+    const i = p.hash & (this.#buckets.length - 1);
+    let at = this.#buckets[i] as InPcb | null;
+    if (at === p) this.#buckets[i] = p.chain;
+    else {
+      while (at !== null && at.chain !== p) at = at.chain;
+      if (at !== null) at.chain = p.chain;
+    }
+    p.chain = null;
+    p.connected = false;
+    this.#connected--;
+  }
+
+  #grow(): void {
+    const old = this.#buckets;
+    const buckets = new Array<InPcb | null>(old.length * 2).fill(null);
+    for (const head of old) {
+      for (let p = head; p !== null;) {
+        const next = p.chain;
+        const i = p.hash & (buckets.length - 1);
+        p.chain = buckets[i] as InPcb | null;
+        buckets[i] = p;
+        p = next;
+      }
+    }
+    this.#buckets = buckets;
+  }
+
+  list(): P[] {
+    return [...this.#ports.values()].flat();
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The ACK field (RFC 9293 §3.10.7.4, fifth step; RFC 5961 §5): what it says about our data, about the peer's window, and about our FIN.
+ */
+import { soisdisconnected, sosnddrop } from '../../../kern/socket/upcalls.ts';
+import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
+import { TH_FIN } from '../../../wire/tcp.ts';
+import type { Segment, TcpInst } from './inst.ts';
+import { challengeAllowed, sendReset } from './respond.ts';
+import { rttOnAck } from './rtt.ts';
+import {
+  TCPS_CLOSING,
+  TCPS_ESTABLISHED,
+  TCPS_FIN_WAIT_1,
+  TCPS_FIN_WAIT_2,
+  TCPS_LAST_ACK,
+  TCPS_SYN_RECEIVED,
+  setState,
+} from './states.ts';
+import { becomeEstablished } from './synsent.ts';
+import { TF_ACKNOW, TF_DEAD, TF_DETACHED, TF_FASTRECOVERY, TF_SENTFIN, T_PERSIST, T_REXMT, type Tcb } from './tcb.ts';
+import { tcpClose, tcpTimeWait } from './teardown.ts';
+import { armFinWait2 } from './timers.ts';
+import { timerArm, timerArmed, timerStop } from './timerset.ts';
+
+/** True: the segment's data and FIN are to be processed. */
+export function ackInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
+  const { stats } = tcp;
+  const { ack } = seg;
+  if (tcb.state === TCPS_SYN_RECEIVED) {
+    if (!seqGt(ack, tcb.sndUna) || seqGt(ack, tcb.sndMax)) {
+      stats.rcvacktoomuch++;
+      sendReset(tcp, seg);
+      return false;
+    }
+    tcb.sndUna = tcb.sndNxt = ack;
+    tcb.sndWnd = tcb.maxSndWnd = seg.wnd << tcb.sndScale;
+    tcb.sndWl1 = seg.seq;
+    tcb.sndWl2 = ack;
+    becomeEstablished(tcp, tcb, seg);
+    return (tcb.flags & TF_DEAD) === 0;
+  }
+  if (seqGt(ack, tcb.sndMax)) {
+    stats.rcvacktoomuch++;
+    oweAck(tcp, tcb);
+    return false;
+  }
+  // RFC 5961 §5.2
+  if (seqLt(ack, (tcb.sndUna - tcb.maxSndWnd) | 0)) {
+    stats.rcvacktooold++;
+    oweAck(tcp, tcb);
+    return false;
+  }
+  if (seqLeq(ack, tcb.sndUna)) {
+    if (ack === tcb.sndUna) sameAck(tcp, tcb, seg);
+  } else {
+    updateWindow(tcp, tcb, seg);
+    const finAcked = (tcb.flags & TF_SENTFIN) !== 0 && ack === tcb.sndMax;
+    ackNew(tcp, tcb, seg, (ack - tcb.sndUna) | 0);
+    if ((tcb.flags & TF_DEAD) !== 0) return false;
+    if (finAcked) return ourFinAcked(tcb);
+    return true;
+  }
+  updateWindow(tcp, tcb, seg);
+  return true;
+}
+
+/** An ACK that only answers something odd: within the limits of RFC 5961 §7. */
+function oweAck(tcp: TcpInst, tcb: Tcb): void {
+  if (!challengeAllowed(tcp, tcb)) return;
+  tcb.flags |= TF_ACKNOW;
+  tcp.mark(tcb);
+}
+
+/** The same ACK again. RFC 5681 §2 says when it is a duplicate: data in flight, no data, no FIN, the window as it was. */
+function sameAck(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
+  if (seg.len > 0 || (seg.flags & TH_FIN) !== 0 || seg.wnd << tcb.sndScale !== tcb.sndWnd) return;
+  if (tcb.sndMax === tcb.sndUna || !timerArmed(tcb, T_REXMT)) {
+    tcb.dupAcks = 0;
+    return;
+  }
+  tcp.stats.rcvdupack++;
+  tcb.recovery.dupAck(tcb);
+}
+
+/** RFC 9293 §3.10.7.4: only a segment that is not older than the last one tells the window. */
+function updateWindow(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
+  if (!(seqLt(tcb.sndWl1, seg.seq) || (tcb.sndWl1 === seg.seq && seqLeq(tcb.sndWl2, seg.ack)))) return;
+  const wnd = seg.wnd << tcb.sndScale;
+  if (wnd > tcb.sndWnd && seg.len === 0 && tcb.sndWl2 === seg.ack) tcp.stats.rcvwinupd++;
+  tcb.sndWnd = wnd;
+  tcb.sndWl1 = seg.seq;
+  tcb.sndWl2 = seg.ack;
+  if (wnd > tcb.maxSndWnd) tcb.maxSndWnd = wnd;
+  // A window that opens ends the probing; output finds out what may go.
+  if (tcb.so.snd.cc > 0) {
+    if (wnd > 0 && timerArmed(tcb, T_PERSIST)) {
+      timerStop(tcb, T_PERSIST);
+      tcb.rxtShift = 0;
+    }
+    tcp.mark(tcb);
+  }
+}
+
+/** `acked` bytes (a FIN among them, perhaps) are acknowledged for the first time. The user may do anything before this returns. */
+export function ackNew(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): void {
+  const { stats } = tcp;
+  const { ack } = seg;
+  const { snd } = tcb.so;
+  stats.rcvackpack++;
+  rttOnAck(tcp, tcb, seg);
+  if (tcb.rxtShift > 0) {
+    tcb.rxtShift = 0;
+    tcb.softError = null;
+  }
+  const inRecovery = (tcb.flags & TF_FASTRECOVERY) !== 0;
+  const goesOn = tcb.recovery.newAck(tcb, ack, acked);
+  tcb.sndUna = ack;
+  if (seqLt(tcb.sndNxt, ack)) tcb.sndNxt = ack;
+  if (!goesOn) {
+    if (inRecovery) tcb.cc.postRecovery(tcb);
+    else tcb.cc.ackReceived(tcb, acked);
+    // RFC 6298 §5.2, §5.3
+    if (ack === tcb.sndMax) timerStop(tcb, T_REXMT);
+    else if (!timerArmed(tcb, T_PERSIST)) timerArm(tcb, T_REXMT, tcb.rto);
+  }
+  const { urgent } = tcb;
+  if (urgent !== null && urgent.hasSnd && seqGeq(ack, urgent.sndUp)) urgent.hasSnd = false;
+  const bytes = acked < snd.cc ? acked : snd.cc;
+  if (bytes === 0) return;
+  stats.rcvackbyte += bytes;
+  tcb.bytesAcked += bytes;
+  if (snd.cc > bytes) tcp.mark(tcb);
+  sosnddrop(tcb.so, bytes);
+}
+
+/** Our FIN has arrived. True: the peer's data and FIN may still come in this segment. */
+function ourFinAcked(tcb: Tcb): boolean {
+  switch (tcb.state) {
+    case TCPS_FIN_WAIT_1:
+      tcb.flags &= ~TF_SENTFIN;
+      setState(tcb, TCPS_FIN_WAIT_2);
+      armFinWait2(tcb);
+      // All that the user sent has arrived: who lingers in close need wait no longer.
+      if ((tcb.flags & TF_DETACHED) !== 0) soisdisconnected(tcb.so);
+      return (tcb.flags & TF_DEAD) === 0;
+    case TCPS_CLOSING:
+      tcpTimeWait(tcb);
+      return false;
+    case TCPS_LAST_ACK:
+      tcpClose(tcb);
+      return false;
+    default:
+      return tcb.state >= TCPS_ESTABLISHED;
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * Segments for listeners and their half-open connections (RFC 9293 §3.10.7.2, and §3.10.7.4 for SYN-RECEIVED by a passive open): from SYN
+ * to a socket in the listener's queue.
+ */
+import { soisconnected, solistenfull, sonewconn } from '../../../kern/socket/upcalls.ts';
+import { addrEqual } from '../../../wire/addr.ts';
+import { seqGt, seqLt } from '../../../wire/seq.ts';
+import { TH_ACK, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
+import { enterTables, nameConnection, receiveSequences, sendSequences, startConnection } from './establish.ts';
+import type { Segment, TcpInst } from './inst.ts';
+import { bareRoute, challengeAllowed, sendBare, sendReset } from './respond.ts';
+import { TCPS_ESTABLISHED, setState } from './states.ts';
+import { SynConn } from './syncache.ts';
+import { TF_INTABLE, TF_NODELAY, TF_NOPUSH, TF_SACK, TF_SYNREXMT, TF_TSTMP, TF_TSVALID, type Tcb } from './tcb.ts';
+import { windowScaleFor } from './window.ts';
+
+/** A segment for a listener. Returns a connection that a SYN cookie brought about: the segment is then its first. */
+export function listenInput(
+  tcp: TcpInst,
+  listener: Tcb,
+  seg: Segment,
+  lport: number,
+  fport: number,
+  floor: number | null,
+): Tcb | null {
+  const { stats } = tcp;
+  if ((seg.flags & TH_RST) !== 0) {
+    stats.rcvrst++;
+    return null;
+  }
+  if ((seg.flags & TH_ACK) !== 0) {
+    const tcb = (seg.flags & TH_SYN) === 0 ? cookieInput(tcp, listener, seg, lport, fport) : null;
+    if (tcb === null) {
+      stats.noport++;
+      sendReset(tcp, seg);
+    }
+    return tcb;
+  }
+  if ((seg.flags & TH_SYN) === 0) {
+    stats.rcvnoack++;
+    return null;
+  }
+  // From a group, from port 0, or from itself (the "land" attack): nobody there could answer.
+  if (fport === 0 || tcp.ip.isGroup(seg.ip.src) || (fport === lport && addrEqual(seg.ip.src, seg.ip.dst))) {
+    stats.badsyn++;
+    return null;
+  }
+  if (solistenfull(listener.so)) {
+    stats.listendrop++;
+    return null;
+  }
+  tcp.syncache.add(listener, seg, lport, fport, floor);
+  return null;
+}
+
+/** A segment for a half-open connection. Returns the connection if this completes it: the segment is then its first. */
+export function synConnInput(tcp: TcpInst, sc: SynConn, seg: Segment): Tcb | null {
+  const { stats } = tcp;
+  const { flags } = seg;
+  const rcvNxt = (sc.irs + 1) | 0;
+  if ((flags & TH_RST) !== 0) {
+    // RFC 5961 §3.2, as for a connection that stands.
+    if (seg.seq === rcvNxt) {
+      stats.rcvrst++;
+      stats.sc_reset++;
+      tcp.syncache.drop(sc);
+    } else if (inWindow(sc, seg.seq)) {
+      stats.rstchallenge++;
+      ackOdd(tcp, sc);
+    } else {
+      stats.rstoutwin++;
+    }
+    return null;
+  }
+  if ((flags & TH_SYN) !== 0) {
+    if ((flags & TH_ACK) === 0 && seg.seq === sc.irs) {
+      if (sc.ts && seg.opts.hasTs && seqGt(seg.opts.tsVal, sc.tsRecent)) sc.tsRecent = seg.opts.tsVal;
+      tcp.syncache.again(sc);
+    } else {
+      stats.synchallenge++;
+      ackOdd(tcp, sc);
+    }
+    return null;
+  }
+  if ((flags & TH_ACK) === 0) {
+    stats.rcvnoack++;
+    return null;
+  }
+  if (sc.ts && !seg.opts.hasTs) {
+    stats.rcvnotstamp++;
+    return null;
+  }
+  if (sc.ts && seqLt(seg.opts.tsVal, sc.tsRecent)) {
+    stats.pawsdrop++;
+    ackOdd(tcp, sc);
+    return null;
+  }
+  if (!inWindow(sc, seg.seq)) {
+    stats.rcvpackafterwin++;
+    ackOdd(tcp, sc);
+    return null;
+  }
+  if (seg.ack !== ((sc.iss + 1) | 0)) {
+    stats.sc_badack++;
+    sendReset(tcp, seg);
+    return null;
+  }
+  return complete(tcp, sc, seg, true);
+}
+
+function inWindow(sc: SynConn, seq: number): boolean {
+  const ahead = (seq - sc.irs - 1) | 0;
+  return ahead >= 0 && ahead <= sc.adv;
+}
+
+/** Answers something odd with where we are. */
+function ackOdd(tcp: TcpInst, sc: SynConn): void {
+  if (!challengeAllowed(tcp, null)) return;
+  const tsVal = (tcp.time.ms + sc.tsOffset) | 0;
+  sendBare(
+    tcp,
+    sc,
+    sc.listener.so.fib,
+    (sc.iss + 1) | 0,
+    (sc.irs + 1) | 0,
+    TH_ACK,
+    sc.adv >> shiftOf(tcp, sc),
+    sc.ts,
+    tsVal,
+    sc.tsRecent,
+  );
+}
+
+function shiftOf(tcp: TcpInst, sc: SynConn): number {
+  return sc.sndScale >= 0 ? windowScaleFor(tcp.config.recvbufMax) : 0;
+}
+
+/** The ACK of a cookie makes a connection of which nothing was kept. */
+function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, fport: number): Tcb | null {
+  if (!tcp.config.syncookies || fport === 0) return null;
+  const { ip } = seg;
+  const irs = (seg.seq - 1) | 0;
+  const iss = (seg.ack - 1) | 0;
+  const cookie = tcp.syncache.cookies.check(ip.dst, ip.src, (lport << 16) | fport, irs, iss);
+  if (cookie === null) {
+    tcp.stats.sc_badcookie++;
+    return null;
+  }
+  tcp.stats.sc_recvcookie++;
+  const sc = new SynConn(listener);
+  sc.laddr = ip.dst;
+  sc.faddr = ip.src;
+  sc.lport = lport;
+  sc.fport = fport;
+  sc.iss = iss;
+  sc.irs = irs;
+  sc.peerMss = cookie.mss;
+  sc.sndScale = cookie.scale;
+  sc.sack = cookie.sack;
+  sc.adv = Math.min(listener.so.rcv.space(), 65_535);
+  if (tcp.config.rfc1323 && seg.opts.hasTs) {
+    sc.ts = true;
+    sc.tsRecent = seg.opts.tsVal;
+    sc.tsOffset = tcp.isn.tsOffset(ip.dst, ip.src, lport, fport);
+  }
+  return complete(tcp, sc, seg, false);
+}
+
+/** Makes a socket and a control block of a half-open connection. `cached`: it is in the table and the lists. */
+function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean): Tcb | null {
+  const { stats } = tcp;
+  const { listener } = sc;
+  const route = bareRoute(tcp, sc.faddr, listener.so.fib);
+  if (route === null) return null;
+  const so = sonewconn(listener.so);
+  if (so === null) {
+    // No room to be accepted: the ACK is as good as lost, and what is half open stays so.
+    stats.listendrop++;
+    stats.sc_aborted++;
+    return null;
+  }
+  const tcb = so.pcb as Tcb;
+  nameConnection(tcb, sc.laddr, sc.faddr, sc.fport, route);
+  tcb.lport = sc.lport;
+  if (cached) {
+    tcp.syncache.unlink(sc);
+    // The count of connections on the port stays as it is.
+    tcp.conns.replace(sc, tcb);
+  } else {
+    enterTables(tcb);
+  }
+  tcb.flags |= TF_INTABLE | (listener.flags & (TF_NODELAY | TF_NOPUSH));
+  tcb.options = listener.options;
+  tcb.how = listener.how;
+  sendSequences(tcb, sc.iss);
+  tcb.sndUna = tcb.sndNxt = tcb.sndMax = (sc.iss + 1) | 0;
+  receiveSequences(tcb, sc.irs, sc.adv);
+  tcb.peerMss = sc.peerMss;
+  if (sc.sndScale >= 0) {
+    tcb.sndScale = sc.sndScale;
+    tcb.rcvScale = windowScaleFor(tcp.config.recvbufMax);
+  }
+  if (sc.ts) {
+    tcb.flags |= TF_TSTMP | TF_TSVALID;
+    tcb.tsRecent = sc.tsRecent;
+    tcb.tsRecentMs = tcp.time.ms;
+    tcb.tsOffset = sc.tsOffset;
+  }
+  if (sc.sack) tcb.flags |= TF_SACK;
+  if (sc.rexmts > 0) tcb.flags |= TF_SYNREXMT;
+  tcb.sndWnd = tcb.maxSndWnd = seg.wnd << tcb.sndScale;
+  tcb.sndWl1 = seg.seq;
+  tcb.sndWl2 = seg.ack;
+  setState(tcb, TCPS_ESTABLISHED);
+  startConnection(tcb, route, handshakeUs(tcp, sc, seg));
+  stats.sc_completed++;
+  stats.accepts++;
+  stats.connects++;
+  soisconnected(so);
+  return tcb;
+}
+
+/** Round-trip time of the handshake in microseconds; below 0 where it cannot be told (Karn). */
+function handshakeUs(tcp: TcpInst, sc: SynConn, seg: Segment): number {
+  if (sc.timed) return (tcp.time.us - sc.sentUs) | 0;
+  if (!sc.ts || seg.opts.tsEcr === 0) return -1;
+  const ms = (tcp.time.ms + sc.tsOffset - seg.opts.tsEcr) | 0;
+  return ms >= 0 && ms < tcp.config.keepinitMs ? ms * 1000 : -1;
+}

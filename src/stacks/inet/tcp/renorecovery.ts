@@ -1,0 +1,88 @@
+/**
+ * Loss recovery without selective acknowledgments: fast retransmit and fast recovery (RFC 5681 §3.2, RFC 6582), limited transmit
+ * (RFC 3042).
+ */
+import { seqGeq, seqGt } from '../../../wire/seq.ts';
+import { CC_NDUPACK, CC_RTO } from './cc.ts';
+import type { Hole, Recovery } from './recovery.ts';
+import { TF_FASTRECOVERY, TF_FASTREXMT, TF_PARTIALACK, TF_RTOLOSS, TF_TIMING, T_REXMT, type Tcb } from './tcb.ts';
+import { timerArm } from './timerset.ts';
+
+/** Duplicate ACKs that mean a loss. */
+const DUP_THRESH = 3;
+
+export const renoRecovery: Recovery = {
+  name: 'newreno',
+
+  dupAck(tcb) {
+    const { tcp, mss } = tcb;
+    if ((tcb.flags & TF_FASTRECOVERY) !== 0) {
+      // RFC 6582 §3.2 step 4: one more segment has left the network.
+      tcb.cwnd += mss;
+      tcp.mark(tcb);
+      return;
+    }
+    tcb.dupAcks++;
+    if (tcb.dupAcks < DUP_THRESH) {
+      // RFC 3042: a new segment for each of the first two, unless old ones are being sent again anyway.
+      if (tcp.config.rfc3042 && tcb.sndNxt === tcb.sndMax) {
+        tcb.limXmit = tcb.dupAcks * mss;
+        tcp.stats.limitedtransmit++;
+        tcp.mark(tcb);
+      }
+      return;
+    }
+    if (tcb.dupAcks !== DUP_THRESH) return;
+    // RFC 6582 §3.2 step 2: duplicates of what a timeout sent again are no new loss.
+    if (!seqGt(tcb.sndUna, tcb.recover)) return;
+    tcp.stats.fastrexmit++;
+    tcb.limXmit = 0;
+    tcb.cc.congSignal(tcb, CC_NDUPACK);
+    tcb.recover = tcb.sndMax;
+    tcb.cwnd = tcb.ssthresh + DUP_THRESH * mss;
+    tcb.flags = (tcb.flags | TF_FASTRECOVERY | TF_FASTREXMT) & ~TF_TIMING;
+    tcp.mark(tcb);
+  },
+
+  newAck(tcb, ack, acked) {
+    tcb.dupAcks = 0;
+    tcb.limXmit = 0;
+    if ((tcb.flags & TF_FASTRECOVERY) === 0) {
+      if (seqGeq(ack, tcb.recover)) tcb.flags &= ~TF_RTOLOSS;
+      // `recover` follows, so that it never falls half the sequence space behind; what it says stays the same.
+      if (seqGt(ack, tcb.recover)) tcb.recover = (ack - 1) | 0;
+      return false;
+    }
+    if (seqGeq(ack, tcb.recover)) {
+      tcb.flags &= ~(TF_FASTRECOVERY | TF_FASTREXMT | TF_PARTIALACK);
+      return false;
+    }
+    // RFC 6582 §3.2 step 3: a partial ACK shows the next hole.
+    const { tcp, mss } = tcb;
+    tcp.stats.partialack++;
+    tcb.cwnd -= acked;
+    if (acked >= mss) tcb.cwnd += mss;
+    if (tcb.cwnd < mss) tcb.cwnd = mss;
+    // Only the first one restarts the timer: when very many segments were lost, the timeout is faster than one a round trip.
+    if ((tcb.flags & TF_PARTIALACK) === 0) timerArm(tcb, T_REXMT, tcb.rto);
+    tcb.flags = (tcb.flags | TF_FASTREXMT | TF_PARTIALACK) & ~TF_TIMING;
+    tcp.mark(tcb);
+    return true;
+  },
+
+  rto(tcb) {
+    tcb.flags = (tcb.flags | TF_RTOLOSS) & ~(TF_FASTRECOVERY | TF_FASTREXMT | TF_PARTIALACK);
+    tcb.dupAcks = 0;
+    tcb.limXmit = 0;
+    tcb.cc.congSignal(tcb, CC_RTO);
+    tcb.recover = tcb.sndMax;
+  },
+
+  next(tcb: Tcb, hole: Hole) {
+    if ((tcb.flags & TF_FASTREXMT) === 0) return false;
+    tcb.flags &= ~TF_FASTREXMT;
+    hole.seq = tcb.sndUna;
+    hole.len = tcb.mss;
+    return true;
+  },
+};

@@ -1,0 +1,147 @@
+/**
+ * Makes the segments of a connection: payload from the send buffer (copied into the frame's own buffer when it fits, by reference
+ * otherwise), options, header, and the pseudo-header's sum; the link or the network layer finishes the checksum.
+ */
+import { TX_CSUM, TX_TSO4, TX_TSO6 } from '../../../kern/packet.ts';
+import { isV4 } from '../../../wire/addr.ts';
+import { put16 } from '../../../wire/bytes.ts';
+import { fold } from '../../../wire/checksum.ts';
+import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
+import { seqGt } from '../../../wire/seq.ts';
+import {
+  TCPOLEN_TSTAMP_APPA,
+  TCP_HDR_LEN,
+  TCP_MAX_SACK,
+  TCP_SUM,
+  TCP_URP,
+  TH_ACK,
+  TH_SYN,
+  TH_URG,
+  putTcp,
+  putTstamp,
+} from '../../../wire/tcp.ts';
+import type { Route } from '../contract.ts';
+import type { TcpInst } from './inst.ts';
+import { mssToOffer, mssUpdate } from './mss.ts';
+import { putSack, putSynOptions, synOptionsLen } from './options.ts';
+import { TF_ACKNOW, TF_DELACK, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_DELACK, type Tcb } from './tcb.ts';
+import { timerStop } from './timerset.ts';
+import { TCP_MAXWIN, takeWindowField, windowScaleFor } from './window.ts';
+
+export class SegmentMaker {
+  readonly #tcp: TcpInst;
+  /** Edges of the SACK blocks of the segment at hand. */
+  readonly #edges = new Int32Array(2 * TCP_MAX_SACK);
+
+  constructor(tcp: TcpInst) {
+    this.#tcp = tcp;
+  }
+
+  /**
+   * Sends `len` bytes of `so.snd` from `at` with sequence number `seq`. `sack`: with SACK blocks, if there are any (only without
+   * data: full segments leave no room). False: the interface has no slot.
+   */
+  data(tcb: Tcb, route: Route, seq: number, at: number, len: number, flags: number, sack: boolean): boolean {
+    const tcp = this.#tcp;
+    const pkt = route.ifp.txAlloc();
+    if (pkt === null) {
+      tcp.stats.sndnobufs++;
+      return false;
+    }
+    if (len > 0) {
+      const { snd } = tcb.so;
+      if (len <= pkt.room()) snd.copyOut(at, len, pkt.bytes, pkt.append(len));
+      else snd.addFrags(at, len, pkt);
+    }
+    const ts = (tcb.flags & TF_TSTMP) !== 0;
+    let hdrLen = ts ? TCP_HDR_LEN + TCPOLEN_TSTAMP_APPA : TCP_HDR_LEN;
+    let blocks = 0;
+    if (sack && tcb.reass !== null && (tcb.flags & TF_SACK) !== 0) {
+      blocks = tcb.reass.sackBlocks(this.#edges, ts ? TCP_MAX_SACK - 1 : TCP_MAX_SACK);
+      if (blocks > 0) hdrLen += 4 + 8 * blocks;
+      if (tcb.reass.empty()) tcb.reass = null;
+    }
+    const o = pkt.prepend(hdrLen);
+    const b = pkt.bytes;
+    let opt = o + TCP_HDR_LEN;
+    if (ts) {
+      putTstamp(b, opt, (tcp.time.ms + tcb.tsOffset) | 0, tcb.tsRecent);
+      opt += TCPOLEN_TSTAMP_APPA;
+    }
+    if (blocks > 0) putSack(b, opt, this.#edges, blocks);
+    const { urgent } = tcb;
+    let urp = 0;
+    if (urgent !== null && urgent.hasSnd && seqGt(urgent.sndUp, seq)) {
+      flags |= TH_URG;
+      const ahead = (urgent.sndUp - seq) | 0;
+      urp = ahead > 0xffff ? 0xffff : ahead;
+      tcp.stats.sndurg++;
+    }
+    putTcp(b, o, tcb.lport, tcb.fport, seq, tcb.rcvNxt, hdrLen, flags, takeWindowField(tcb));
+    put16(b, o + TCP_URP, urp);
+    const total = hdrLen + len;
+    put16(b, o + TCP_SUM, fold(tcb.phSum + total));
+    pkt.csumStart = o;
+    pkt.csumOffset = TCP_SUM;
+    if (len > tcb.mss) {
+      pkt.flags |= TX_CSUM | (isV4(tcb.faddr) ? TX_TSO4 : TX_TSO6);
+      pkt.gsoSize = tcb.mss;
+    } else {
+      pkt.flags |= TX_CSUM;
+    }
+    this.#acked(tcb);
+    tcp.stats.sndtotal++;
+    const err = tcp.ip.output(pkt, route, tcb.laddr, tcb.faddr, IPPROTO_TCP, tcb.how);
+    if (err === null) return true;
+    tcp.stats.snderror++;
+    // The path turned out narrower than the route said when the segment was made.
+    if (err === 'EMSGSIZE') mssUpdate(tcb, route);
+    else tcb.softError = err;
+    return true;
+  }
+
+  /** Sends our SYN, or SYN,ACK where the peer's SYN has come (simultaneous open). */
+  syn(tcb: Tcb, route: Route, flags: number): boolean {
+    const tcp = this.#tcp;
+    const pkt = route.ifp.txAlloc();
+    if (pkt === null) {
+      tcp.stats.sndnobufs++;
+      return false;
+    }
+    const ts = (tcb.flags & TF_TSTMP) !== 0;
+    const sack = (tcb.flags & TF_SACK) !== 0;
+    const scale = (tcb.flags & TF_REQ_SCALE) !== 0 ? windowScaleFor(tcp.config.recvbufMax) : -1;
+    const hdrLen = TCP_HDR_LEN + synOptionsLen(ts, sack, scale);
+    const o = pkt.prepend(hdrLen);
+    // The window of a SYN is not scaled: RFC 7323 §2.2.
+    const win = Math.min(tcb.so.rcv.space(), TCP_MAXWIN);
+    putTcp(pkt.bytes, o, tcb.lport, tcb.fport, tcb.iss, (flags & TH_ACK) !== 0 ? tcb.rcvNxt : 0, hdrLen, flags | TH_SYN, win);
+    const mss = mssToOffer(route, tcb.faddr, tcb.options === null ? 0 : tcb.options.maxseg);
+    const tsVal = (tcp.time.ms + tcb.tsOffset) | 0;
+    putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, ts, sack, scale, tsVal, tcb.tsRecent);
+    put16(pkt.bytes, o + TCP_SUM, fold(tcb.phSum + hdrLen));
+    pkt.csumStart = o;
+    pkt.csumOffset = TCP_SUM;
+    pkt.flags |= TX_CSUM;
+    if ((flags & TH_ACK) !== 0) {
+      const edge = (tcb.rcvNxt + win) | 0;
+      if (seqGt(edge, tcb.rcvAdv)) tcb.rcvAdv = edge;
+      this.#acked(tcb);
+    }
+    tcp.stats.sndtotal++;
+    tcp.stats.sndctrl++;
+    const err = tcp.ip.output(pkt, route, tcb.laddr, tcb.faddr, IPPROTO_TCP, tcb.how);
+    if (err !== null) {
+      tcp.stats.snderror++;
+      tcb.softError = err;
+    }
+    return true;
+  }
+
+  /** What we owed is paid by the segment that goes out. */
+  #acked(tcb: Tcb): void {
+    tcb.lastAckSent = tcb.rcvNxt;
+    tcb.flags &= ~(TF_ACKNOW | TF_DELACK);
+    timerStop(tcb, T_DELACK);
+  }
+}

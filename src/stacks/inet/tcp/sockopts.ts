@@ -1,0 +1,182 @@
+/** Socket options of level IPPROTO_TCP (tcp(4)), TTL and TOS of level IPPROTO_IP, and what SOL_SOCKET's mean for TCP. */
+import type { Errno } from '../../../kern/errno.ts';
+import type { SockOpt } from '../../../kern/socket/protosw.ts';
+import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF, SO_SETFIB } from '../../../kern/socket/soconst.ts';
+import { sosetfib } from '../../../kern/socket/sockopt.ts';
+import { IPPROTO_IP, IPPROTO_TCP } from '../../../wire/ipv4.ts';
+import { keepCnt, keepIdleMs, keepInitMs, keepIntvlMs, startKeepalive } from './establish.ts';
+import { tcpInfo } from './info.ts';
+import type { TcpInst } from './inst.ts';
+import { mssUpdate } from './mss.ts';
+import { TCPS_ESTABLISHED } from './states.ts';
+import { TF_ACKNOW, TF_DEAD, TF_NODELAY, TF_NOPUSH, type Tcb, type TcbOptions } from './tcb.ts';
+import { windowUpdateDue } from './window.ts';
+
+/** FreeBSD's numbers (netinet/tcp.h). TCP_USER_TIMEOUT is Linux's option; its number here is our own. */
+export const TCP_NODELAY = 1;
+export const TCP_MAXSEG = 2;
+export const TCP_NOPUSH = 4;
+export const TCP_INFO = 32;
+export const TCP_CONGESTION = 64;
+export const TCP_KEEPINIT = 128;
+export const TCP_KEEPIDLE = 256;
+export const TCP_KEEPINTVL = 512;
+export const TCP_KEEPCNT = 1024;
+export const TCP_USER_TIMEOUT = 16_384;
+/** netinet/in.h. */
+export const IP_TOS = 3;
+export const IP_TTL = 4;
+
+const NO_OPTIONS: TcbOptions = { maxseg: 0, keepInitMs: 0, keepIdleMs: 0, keepIntvlMs: 0, keepCnt: 0, userTimeoutMs: 0 };
+/** Times of keep-alive options are in seconds, as in FreeBSD. */
+const MAX_SECONDS = 2_147_483;
+
+export function tcpCtloutput(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
+  if (sopt.level === IPPROTO_TCP) return sopt.dir === 'set' ? setTcp(tcp, tcb, sopt.name, sopt.value) : getTcp(tcp, tcb, sopt);
+  if (sopt.level === IPPROTO_IP) return ipOption(tcb, sopt);
+  if (sopt.level === SOL_SOCKET && sopt.dir === 'set') return generic(tcp, tcb, sopt);
+  return 'ENOPROTOOPT';
+}
+
+/** An option of the socket layer was set. */
+function generic(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
+  switch (sopt.name) {
+    case SO_SETFIB:
+      return sosetfib(tcb.so, sopt);
+    case SO_KEEPALIVE:
+      tcp.touch();
+      if (tcb.state >= TCPS_ESTABLISHED && (tcb.flags & TF_DEAD) === 0) startKeepalive(tcb);
+      return null;
+    case SO_RCVBUF:
+      if (tcb.state >= TCPS_ESTABLISHED && windowUpdateDue(tcb)) {
+        tcb.flags |= TF_ACKNOW;
+        tcp.mark(tcb);
+      }
+      return null;
+    default:
+      return 'ENOPROTOOPT';
+  }
+}
+
+function integer(value: unknown, min: number, max: number): number | null {
+  const n = typeof value === 'boolean' ? (value ? 1 : 0) : value;
+  return typeof n === 'number' && Number.isInteger(n) && n >= min && n <= max ? n : null;
+}
+
+function setTcp(tcp: TcpInst, tcb: Tcb, name: number, value: unknown): Errno | null {
+  switch (name) {
+    case TCP_NODELAY:
+      return setFlag(tcp, tcb, TF_NODELAY, value, true);
+    case TCP_NOPUSH:
+      return setFlag(tcp, tcb, TF_NOPUSH, value, false);
+    case TCP_CONGESTION: {
+      const cc = typeof value === 'string' ? tcp.algorithms.get(value) : undefined;
+      if (cc === undefined) return 'ENOENT';
+      if (cc === tcb.cc) return null;
+      tcb.cc.destroy(tcb);
+      tcb.ccData = null;
+      tcb.cc = cc;
+      if (tcb.state >= TCPS_ESTABLISHED) cc.connInit(tcb);
+      return null;
+    }
+    case TCP_MAXSEG: {
+      const maxseg = integer(value, 1, 65_495);
+      if (maxseg === null || maxseg < tcp.config.minmss || (tcb.state >= TCPS_ESTABLISHED && maxseg > tcb.mss)) return 'EINVAL';
+      setOption(tcb, { maxseg });
+      if (tcb.state >= TCPS_ESTABLISHED && tcb.route !== null) mssUpdate(tcb, tcb.route);
+      return null;
+    }
+    case TCP_KEEPINIT:
+      return setSeconds(tcp, tcb, 'keepInitMs', value);
+    case TCP_KEEPIDLE:
+      return setSeconds(tcp, tcb, 'keepIdleMs', value);
+    case TCP_KEEPINTVL:
+      return setSeconds(tcp, tcb, 'keepIntvlMs', value);
+    case TCP_KEEPCNT: {
+      const keepCount = integer(value, 1, 1000);
+      if (keepCount === null) return 'EINVAL';
+      setOption(tcb, { keepCnt: keepCount });
+      return null;
+    }
+    case TCP_USER_TIMEOUT: {
+      const userTimeoutMs = integer(value, 0, 0x7fffffff);
+      if (userTimeoutMs === null) return 'EINVAL';
+      setOption(tcb, { userTimeoutMs });
+      return null;
+    }
+    default:
+      return 'ENOPROTOOPT';
+  }
+}
+
+function setOption(tcb: Tcb, change: Partial<TcbOptions>): void {
+  tcb.options = { ...(tcb.options ?? NO_OPTIONS), ...change };
+}
+
+function setSeconds(tcp: TcpInst, tcb: Tcb, key: 'keepInitMs' | 'keepIdleMs' | 'keepIntvlMs', value: unknown): Errno | null {
+  const seconds = integer(value, 1, MAX_SECONDS);
+  if (seconds === null) return 'EINVAL';
+  setOption(tcb, { [key]: seconds * 1000 });
+  tcp.touch();
+  if (key !== 'keepInitMs' && tcb.state >= TCPS_ESTABLISHED && (tcb.flags & TF_DEAD) === 0) startKeepalive(tcb);
+  return null;
+}
+
+/** `sendWhen`: the value with which what was held back may go. */
+function setFlag(tcp: TcpInst, tcb: Tcb, flag: number, value: unknown, sendWhen: boolean): Errno | null {
+  const on = integer(value, -0x80000000, 0x7fffffff);
+  if (on === null) return 'EINVAL';
+  tcb.flags = on !== 0 ? tcb.flags | flag : tcb.flags & ~flag;
+  if ((on !== 0) === sendWhen && tcb.state >= TCPS_ESTABLISHED) tcp.mark(tcb);
+  return null;
+}
+
+function getTcp(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
+  switch (sopt.name) {
+    case TCP_NODELAY:
+      sopt.value = (tcb.flags & TF_NODELAY) !== 0 ? 1 : 0;
+      return null;
+    case TCP_NOPUSH:
+      sopt.value = (tcb.flags & TF_NOPUSH) !== 0 ? 1 : 0;
+      return null;
+    case TCP_MAXSEG:
+      sopt.value = tcb.mss > 0 ? tcb.mss : (tcb.options?.maxseg ?? 0) || tcp.config.mssdflt;
+      return null;
+    case TCP_CONGESTION:
+      for (const [name, cc] of tcp.algorithms) if (cc === tcb.cc) sopt.value = name;
+      return null;
+    case TCP_KEEPINIT:
+      sopt.value = Math.floor(keepInitMs(tcb) / 1000);
+      return null;
+    case TCP_KEEPIDLE:
+      sopt.value = Math.floor(keepIdleMs(tcb) / 1000);
+      return null;
+    case TCP_KEEPINTVL:
+      sopt.value = Math.floor(keepIntvlMs(tcb) / 1000);
+      return null;
+    case TCP_KEEPCNT:
+      sopt.value = keepCnt(tcb);
+      return null;
+    case TCP_USER_TIMEOUT:
+      sopt.value = tcb.options === null ? 0 : tcb.options.userTimeoutMs;
+      return null;
+    case TCP_INFO:
+      sopt.value = tcpInfo(tcb);
+      return null;
+    default:
+      return 'ENOPROTOOPT';
+  }
+}
+
+function ipOption(tcb: Tcb, sopt: SockOpt): Errno | null {
+  const key = sopt.name === IP_TTL ? 'ttl' : sopt.name === IP_TOS ? 'tos' : null;
+  if (key === null) return 'ENOPROTOOPT';
+  if (sopt.dir === 'get') {
+    sopt.value = tcb.how[key];
+    return null;
+  }
+  const value = integer(sopt.value, key === 'ttl' ? 1 : 0, 255);
+  if (value === null) return 'EINVAL';
+  tcb.how = { ...tcb.how, [key]: value };
+  return null;
+}

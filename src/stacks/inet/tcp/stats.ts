@@ -1,0 +1,142 @@
+/**
+ * Counters of TCP, one object per stack: `netstat -s -p tcp`. Names are those of FreeBSD's tcpstat (netinet/tcp_var.h) where it has
+ * them. Segments, unless it says otherwise. Every segment that is dropped is in one of them.
+ */
+export class TcpStats {
+  /** Connections begun here, accepted, established (both kinds), closed, and dropped in any state. */
+  connattempt = 0;
+  accepts = 0;
+  connects = 0;
+  closed = 0;
+  drops = 0;
+  /** Connections that ended before they were established. */
+  conndrops = 0;
+
+  /** Received in all, and refused by their header: length, data offset, checksum, address of a group, option lengths (those go on). */
+  rcvtotal = 0;
+  rcvshort = 0;
+  rcvbadoff = 0;
+  rcvbadsum = 0;
+  rcvgroup = 0;
+  rcvbadopt = 0;
+  /** Data in order, segments and bytes; out of order; duplicates, whole and in part; beyond the window. */
+  rcvpack = 0;
+  rcvbyte = 0;
+  rcvoopack = 0;
+  rcvoobyte = 0;
+  rcvduppack = 0;
+  rcvdupbyte = 0;
+  rcvpartduppack = 0;
+  rcvpartdupbyte = 0;
+  rcvpackafterwin = 0;
+  rcvbyteafterwin = 0;
+  /** Data for a connection whose user has closed it. */
+  rcvafterclose = 0;
+  /** Probes of a zero window; window updates. */
+  rcvwinprobe = 0;
+  rcvwinupd = 0;
+  /** ACKs: that acknowledge something (and how many bytes), duplicates, of what was never sent. */
+  rcvackpack = 0;
+  rcvackbyte = 0;
+  rcvdupack = 0;
+  rcvacktoomuch = 0;
+  rcvacktooold = 0;
+  /** Without the ACK bit where it must be; with no timestamp where it was agreed. */
+  rcvnoack = 0;
+  /** In SYN-SENT, neither a SYN nor a reset. */
+  rcvnosyn = 0;
+  rcvnotstamp = 0;
+  /** Out-of-order data that found no buffer; that found the list of ranges full. */
+  rcvmemdrop = 0;
+  rcvreassfull = 0;
+  rcvurg = 0;
+  /** Old timestamps (RFC 7323 §5). */
+  pawsdrop = 0;
+  /** Header prediction: pure ACKs, and data. */
+  predack = 0;
+  preddat = 0;
+
+  /** Resets received: taken, outside the window, in the window but not exact. */
+  rcvrst = 0;
+  rstoutwin = 0;
+  rstchallenge = 0;
+  /** SYN on a synchronised connection. */
+  synchallenge = 0;
+  /** Challenge ACKs sent; held back by the limits of one connection, of all. */
+  challengeack = 0;
+  challengelimited = 0;
+  /** Segments for no connection and no listener; resets sent; resets held back. */
+  noport = 0;
+  sndrst = 0;
+  rstlimited = 0;
+
+  sndtotal = 0;
+  sndpack = 0;
+  sndbyte = 0;
+  /** Data sent again. */
+  sndrexmitpack = 0;
+  sndrexmitbyte = 0;
+  sndacks = 0;
+  sndprobe = 0;
+  sndurg = 0;
+  sndwinup = 0;
+  /** SYN and FIN, and resets: without data. */
+  sndctrl = 0;
+  /** No slot in the interface's ring; refused by the network layer. */
+  sndnobufs = 0;
+  snderror = 0;
+  delack = 0;
+
+  rexmttimeo = 0;
+  timeoutdrop = 0;
+  persisttimeo = 0;
+  persistdrop = 0;
+  keeptimeo = 0;
+  keepprobe = 0;
+  keepdrops = 0;
+  finwait2drops = 0;
+
+  /** Loss recovery: begun by duplicate ACKs, partial ACKs in it. */
+  fastrexmit = 0;
+  partialack = 0;
+  limitedtransmit = 0;
+  segstimed = 0;
+  rttupdated = 0;
+  mturesent = 0;
+
+  /** Malformed SYN: to or from an address that cannot be, from itself, with other flags. */
+  badsyn = 0;
+  /** SYN refused because the queue of complete connections is full; ACK that waits for it. */
+  listendrop = 0;
+  /** Connections half open, without a socket. */
+  sc_added = 0;
+  sc_completed = 0;
+  sc_dupsyn = 0;
+  sc_retransmitted = 0;
+  sc_dropped = 0;
+  sc_overflow = 0;
+  sc_reset = 0;
+  sc_stale = 0;
+  sc_badack = 0;
+  sc_unreach = 0;
+  sc_aborted = 0;
+  sc_sendcookie = 0;
+  sc_recvcookie = 0;
+  sc_badcookie = 0;
+
+  /** TIME-WAIT: entered, taken before their time, reused by a new connection, segments that came, resets ignored. */
+  tw_added = 0;
+  tw_recycled = 0;
+  tw_reused = 0;
+  tw_rcv = 0;
+  tw_rstignored = 0;
+
+  /** ICMP about a connection: that is not there, taken, with a sequence number that cannot be, path MTU lowered, source quench. */
+  icmpnoconn = 0;
+  icmptaken = 0;
+  icmpbadseq = 0;
+  quenchignored = 0;
+
+  /** A transition that is not in the table of states. Always 0. */
+  badstate = 0;
+}

@@ -1,0 +1,260 @@
+/**
+ * Half-open connections of listeners (SYN-RECEIVED by a passive open): small records without a socket or control block, limited for
+ * each listener and in all. When there is no room, SYN cookies answer; with those off, the oldest goes. RFC 4987 §3.3, §3.6.
+ *
+ * The SYN,ACK is sent again after 1, 2, 4 ... seconds. Records that wait for the same step stand in one list, which is in the order of time.
+ */
+import { Callout } from '../../../kern/callout.ts';
+import { TCP_HDR_LEN, TH_ACK, TH_SYN, putTcp } from '../../../wire/tcp.ts';
+import { seqLeq } from '../../../wire/seq.ts';
+import { CONN_SYN, Conn } from './conn.ts';
+import { keepAddr } from './establish.ts';
+import type { Segment, TcpInst } from './inst.ts';
+import { mssToOffer, mssOfPeer } from './mss.ts';
+import { putSynOptions, synOptionsLen } from './options.ts';
+import { bareRoute, bareSend } from './respond.ts';
+import { SynCookies } from './syncookie.ts';
+import type { Tcb } from './tcb.ts';
+import { windowScaleFor } from './window.ts';
+
+/** Steps of the retransmission: the sysctl's greatest value, plus one. */
+const STEPS = 13;
+/** A listener may have this many half-open connections for each place in its backlog, and never less than this. */
+const PER_BACKLOG = 4;
+const PER_LISTENER_MIN = 64;
+
+export class SynConn extends Conn {
+  listener: Tcb;
+  iss = 0;
+  irs = 0;
+  /** The peer's: MSS, window scale (-1: none), SACK, timestamps; and the window of its SYN. */
+  peerMss = 0;
+  sndScale = -1;
+  sack = false;
+  ts = false;
+  tsRecent = 0;
+  tsOffset = 0;
+  wnd = 0;
+  /** The window we told it, in bytes. */
+  adv = 0;
+  /** When the SYN,ACK was sent, if the ACK can measure that, and how often it was sent again. */
+  timed = false;
+  sentUs = 0;
+  rexmts = 0;
+  dueMs = 0;
+  /** Neighbours among those that wait for the same step, and among those of the listener. */
+  prev: SynConn | null = null;
+  next: SynConn | null = null;
+  lprev: SynConn | null = null;
+  lnext: SynConn | null = null;
+
+  constructor(listener: Tcb) {
+    super(CONN_SYN);
+    this.listener = listener;
+  }
+}
+
+/** A listener's half-open connections, the oldest first. */
+export class Embryos {
+  count = 0;
+  head: SynConn | null = null;
+  tail: SynConn | null = null;
+}
+
+class Step {
+  head: SynConn | null = null;
+  tail: SynConn | null = null;
+}
+
+export class SynCache {
+  count = 0;
+  readonly cookies: SynCookies;
+  readonly #tcp: TcpInst;
+  readonly #steps: readonly Step[] = Array.from({ length: STEPS }, () => new Step());
+  readonly #callout: Callout<SynCache>;
+
+  constructor(tcp: TcpInst) {
+    this.#tcp = tcp;
+    this.cookies = new SynCookies(tcp.kernel);
+    this.#callout = new Callout<SynCache>(tcp.kernel.callouts, (self) => self.#expire(), this);
+  }
+
+  /** A SYN for a listener. `floor`, if not null: our sequence numbers must begin above it (a connection of this name was just over). */
+  add(listener: Tcb, seg: Segment, lport: number, fport: number, floor: number | null): void {
+    const tcp = this.#tcp;
+    const { config, stats } = tcp;
+    const embryos = (listener.embryos ??= new Embryos());
+    const sc = new SynConn(listener);
+    const route = bareRoute(tcp, seg.ip.src, listener.so.fib);
+    if (route === null) return;
+    sc.laddr = keepAddr(seg.ip.dst, route.src);
+    sc.faddr = keepAddr(seg.ip.src, route.dst);
+    sc.lport = lport;
+    sc.fport = fport;
+    sc.irs = seg.seq;
+    sc.wnd = seg.wnd;
+    sc.adv = Math.min(listener.so.rcv.space(), 65_535);
+    sc.peerMss = mssOfPeer(tcp, sc.faddr, seg.opts.mss);
+    if (config.rfc1323) {
+      sc.sndScale = seg.opts.wscale;
+      sc.ts = seg.opts.hasTs;
+      sc.tsRecent = seg.opts.tsVal;
+      sc.tsOffset = tcp.isn.tsOffset(sc.laddr, sc.faddr, lport, fport);
+    }
+    sc.sack = config.sackEnable && seg.opts.sackPermitted;
+    if (this.#full(listener, embryos)) {
+      stats.sc_overflow++;
+      if (config.syncookies) {
+        sc.iss = this.cookies.make(sc.laddr, sc.faddr, (lport << 16) | fport, sc.irs, sc.peerMss, sc.sndScale, sc.sack);
+        stats.sc_sendcookie++;
+        this.#sendSynAck(sc);
+        return;
+      }
+      const oldest = embryos.count > 0 ? embryos.head : this.#oldest();
+      if (oldest !== null) this.drop(oldest);
+      stats.sc_dropped++;
+    }
+    sc.iss = tcp.isn.iss(sc.laddr, sc.faddr, lport, fport);
+    // RFC 1122 §4.2.2.13: above everything that the old connection sent.
+    if (floor !== null && seqLeq(sc.iss, floor)) sc.iss = (floor + 0x10000 + (tcp.kernel.random.u32() & 0xffff)) | 0;
+    sc.sentUs = tcp.time.us;
+    sc.timed = true;
+    this.#enter(sc, embryos);
+    this.#sendSynAck(sc);
+  }
+
+  /** Sends the SYN,ACK again because the peer asks (its SYN came once more). */
+  again(sc: SynConn): void {
+    this.#tcp.stats.sc_dupsyn++;
+    // The ACK may now answer either: no measurement (Karn).
+    sc.timed = false;
+    this.#sendSynAck(sc);
+  }
+
+  /** Takes a record out of the lists; the table is the caller's. */
+  unlink(sc: SynConn): void {
+    const embryos = sc.listener.embryos as Embryos;
+    embryos.count--;
+    this.count--;
+    if (sc.lprev === null) embryos.head = sc.lnext;
+    else sc.lprev.lnext = sc.lnext;
+    if (sc.lnext === null) embryos.tail = sc.lprev;
+    else sc.lnext.lprev = sc.lprev;
+    this.#leaveStep(sc);
+  }
+
+  /** Forgets a half-open connection. */
+  drop(sc: SynConn): void {
+    this.unlink(sc);
+    this.#tcp.conns.remove(sc);
+    this.#tcp.ports.leave(sc.lport);
+  }
+
+  /** The listener closes: its half-open connections go with it. */
+  forgetListener(listener: Tcb): void {
+    const { embryos } = listener;
+    while (embryos !== null && embryos.head !== null) this.drop(embryos.head);
+  }
+
+  stop(): void {
+    this.#callout.stop();
+  }
+
+  #full(listener: Tcb, embryos: Embryos): boolean {
+    const backlog = listener.so.listen === null ? 0 : listener.so.listen.qlimit;
+    const limit = Math.max(PER_LISTENER_MIN, PER_BACKLOG * backlog);
+    return embryos.count >= limit || this.count >= this.#tcp.config.syncacheLimit;
+  }
+
+  #oldest(): SynConn | null {
+    for (let i = STEPS - 1; i >= 0; i--) {
+      const { head } = this.#steps[i] as Step;
+      if (head !== null) return head;
+    }
+    return null;
+  }
+
+  #enter(sc: SynConn, embryos: Embryos): void {
+    const tcp = this.#tcp;
+    tcp.conns.insert(sc);
+    tcp.ports.enter(sc.lport);
+    this.count++;
+    embryos.count++;
+    sc.lprev = embryos.tail;
+    if (embryos.tail === null) embryos.head = sc;
+    else embryos.tail.lnext = sc;
+    embryos.tail = sc;
+    tcp.stats.sc_added++;
+    this.#joinStep(sc);
+  }
+
+  #joinStep(sc: SynConn): void {
+    const ms = Math.min(this.#tcp.config.rexmitInitialMs << sc.rexmts, this.#tcp.config.rexmitMaxMs);
+    sc.dueMs = (this.#tcp.time.ms + ms) | 0;
+    const step = this.#steps[sc.rexmts] as Step;
+    sc.prev = step.tail;
+    sc.next = null;
+    if (step.tail === null) step.head = sc;
+    else step.tail.next = sc;
+    step.tail = sc;
+    if (!this.#callout.pending || this.#callout.remainingMs() > ms) this.#callout.reset(ms);
+  }
+
+  #leaveStep(sc: SynConn): void {
+    const step = this.#steps[sc.rexmts] as Step;
+    if (sc.prev === null) step.head = sc.next;
+    else sc.prev.next = sc.next;
+    if (sc.next === null) step.tail = sc.prev;
+    else sc.next.prev = sc.prev;
+    sc.prev = sc.next = null;
+  }
+
+  #expire(): void {
+    const { time, stats, config } = this.#tcp;
+    let wait = 0;
+    // From the last step down, so that what moves on is not looked at twice.
+    for (let i = STEPS - 1; i >= 0; i--) {
+      const step = this.#steps[i] as Step;
+      for (let sc = step.head; sc !== null && ((sc.dueMs - time.ms) | 0) <= 0; sc = step.head) {
+        if (sc.rexmts >= config.syncacheRexmtlimit) {
+          stats.sc_stale++;
+          this.drop(sc);
+          continue;
+        }
+        this.#leaveStep(sc);
+        sc.rexmts++;
+        sc.timed = false;
+        this.#joinStep(sc);
+        stats.sc_retransmitted++;
+        this.#sendSynAck(sc);
+      }
+    }
+    for (const { head } of this.#steps) {
+      if (head === null) continue;
+      const left = Math.max(1, (head.dueMs - time.ms) | 0);
+      if (wait === 0 || left < wait) wait = left;
+    }
+    if (wait > 0) this.#callout.reset(wait);
+  }
+
+  #sendSynAck(sc: SynConn): void {
+    const tcp = this.#tcp;
+    const { listener } = sc;
+    const route = bareRoute(tcp, sc.faddr, listener.so.fib);
+    if (route === null) return;
+    const pkt = route.ifp.txAlloc();
+    if (pkt === null) {
+      tcp.stats.sndnobufs++;
+      return;
+    }
+    const scale = sc.sndScale >= 0 ? windowScaleFor(tcp.config.recvbufMax) : -1;
+    const hdrLen = TCP_HDR_LEN + synOptionsLen(sc.ts, sc.sack, scale);
+    const o = pkt.prepend(hdrLen);
+    putTcp(pkt.bytes, o, sc.lport, sc.fport, sc.iss, (sc.irs + 1) | 0, hdrLen, TH_SYN | TH_ACK, sc.adv);
+    const mss = mssToOffer(route, sc.faddr, listener.options === null ? 0 : listener.options.maxseg);
+    const tsVal = (tcp.time.ms + sc.tsOffset) | 0;
+    putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, sc.ts, sc.sack, scale, tsVal, sc.tsRecent);
+    tcp.stats.sndctrl++;
+    bareSend(tcp, pkt, route, sc.laddr, sc.faddr, hdrLen);
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Transmission control block (RFC 9293 §3.3.1): everything TCP knows about one connection that stands, is being opened, or is closing.
+ * Connections half open from a listener and those in TIME-WAIT are smaller records (`syncache.ts`, `timewait.ts`).
+ *
+ * Sequence numbers, windows and times are 32-bit integers, so that V8 keeps them in the object; what few connections need hangs on
+ * it by a pointer that is null otherwise.
+ */
+import { Callout } from '../../../kern/callout.ts';
+import type { Errno } from '../../../kern/errno.ts';
+import type { Socket } from '../../../kern/socket/socket.ts';
+import type { IpOut, Route } from '../contract.ts';
+import type { CcMethods } from './cc.ts';
+import { CONN_TCB, Conn } from './conn.ts';
+import type { TcpInst } from './inst.ts';
+import type { Recovery } from './recovery.ts';
+import type { Reass } from './reass.ts';
+import { TCPS_CLOSED } from './states.ts';
+import type { Embryos } from './syncache.ts';
+import type { Urgent } from './urgent.ts';
+
+/** An ACK is owed now; within the delayed-ACK time. */
+export const TF_ACKNOW = 0x1;
+export const TF_DELACK = 0x2;
+/** TCP_NODELAY: no Nagle. TCP_NOPUSH: only full segments until it is taken off. */
+export const TF_NODELAY = 0x4;
+export const TF_NOPUSH = 0x8;
+/** Our FIN is in [sndUna, sndMax). */
+export const TF_SENTFIN = 0x10;
+/** The user closed before the connection stood: a FIN follows as soon as it does. */
+export const TF_NEEDFIN = 0x20;
+/** Agreed with the peer: timestamps, selective acknowledgments. Before that: asked for in our SYN. */
+export const TF_TSTMP = 0x40;
+export const TF_SACK = 0x80;
+/** Window scaling was asked for in our SYN. */
+export const TF_REQ_SCALE = 0x100;
+/** Loss recovery is under way (RFC 6582). */
+export const TF_FASTRECOVERY = 0x200;
+/** The segment at sndUna is to be sent again, whatever the windows say. */
+export const TF_FASTREXMT = 0x400;
+/** The last output stopped at the congestion window. */
+export const TF_CWNDLIMITED = 0x800;
+/** Out of every table; nothing may be done with it any more. */
+export const TF_DEAD = 0x1000;
+/** Its socket was closed by the user. */
+export const TF_DETACHED = 0x2000;
+/** In the list of connections with output to do. */
+export const TF_QUEUED = 0x4000;
+/** A segment is being timed. */
+export const TF_TIMING = 0x8000;
+/** The persist timer went off: send something whatever the window says. */
+export const TF_FORCE = 0x10000;
+/** Our SYN was sent more than once. */
+export const TF_SYNREXMT = 0x20000;
+/** Urgent data is to be announced at once. */
+export const TF_URGNOW = 0x40000;
+/** In the table of bound ports by the user's own bind. */
+export const TF_BOUND = 0x80000;
+/** In the table of connections. */
+export const TF_INTABLE = 0x100000;
+/** Timestamp in our SYN: PAWS may use tsRecent. */
+export const TF_TSVALID = 0x200000;
+/** A retransmission timeout happened and its loss is not yet repaired: RFC 3465's L is 1. */
+export const TF_RTOLOSS = 0x400000;
+
+/** Loss recovery has seen a partial ACK. */
+export const TF_PARTIALACK = 0x1000000;
+
+/** Timers, multiplexed on one callout: `timers` has a bit for each that is set. */
+export const T_REXMT = 0x1;
+export const T_PERSIST = 0x2;
+export const T_KEEP = 0x4;
+export const T_FINWAIT2 = 0x8;
+export const T_DELACK = 0x10;
+
+/** Options that few sockets set; never changed in place, so that accepted sockets share their listener's. 0: the sysctl's value. */
+export interface TcbOptions {
+  readonly maxseg: number;
+  readonly keepInitMs: number;
+  readonly keepIdleMs: number;
+  readonly keepIntvlMs: number;
+  readonly keepCnt: number;
+  /** RFC 5482's local part: unacknowledged data ends the connection after this. */
+  readonly userTimeoutMs: number;
+}
+
+export class Tcb extends Conn {
+  readonly tcp: TcpInst;
+  so: Socket;
+  /** One of TCPS_*; changed only by `setState`. */
+  state = TCPS_CLOSED;
+  /** TF_* bits. */
+  flags = 0;
+
+  /** Initial send sequence number. */
+  iss = 0;
+  /** Oldest byte sent and not acknowledged; the first byte of `so.snd` once our SYN is acknowledged. */
+  sndUna = 0;
+  /** Next to send; behind sndMax while what was sent before is sent again. */
+  sndNxt = 0;
+  /** Highest sent, plus one. */
+  sndMax = 0;
+  /** The peer's window in bytes, counted from sndUna, and the largest it ever was. */
+  sndWnd = 0;
+  maxSndWnd = 0;
+  /** Sequence number and ACK of the segment that last changed sndWnd. */
+  sndWl1 = 0;
+  sndWl2 = 0;
+  /** Shift of the peer's windows, and of ours. */
+  sndScale = 0;
+  rcvScale = 0;
+
+  /** Initial receive sequence number. */
+  irs = 0;
+  /** Next byte expected. */
+  rcvNxt = 0;
+  /** Right edge of the window the peer was told: everything before it is taken. */
+  rcvAdv = 0;
+  /** rcvNxt of our last ACK. */
+  lastAckSent = 0;
+  /** Largest segment the peer has sent, in bytes: what "a full segment" is for delayed ACKs. */
+  rcvMss = 0;
+  /** Duplicate ACKs owed, one for each segment out of order. */
+  dupAcksOwed = 0;
+
+  /** Payload of a full segment in bytes: the least of the peer's MSS, the path's and the user's, less options of every segment. */
+  mss = 0;
+  /** The peer's MSS option, or the default. */
+  peerMss = 0;
+  /** Path MTU that `mss` was made from. */
+  mtu = 0;
+
+  /** Timestamp to echo (RFC 7323 §4.3), and when it was taken. */
+  tsRecent = 0;
+  tsRecentMs = 0;
+  /** Secret offset of our timestamps. */
+  tsOffset = 0;
+
+  /** Congestion window and slow-start threshold in bytes. */
+  cwnd = 0;
+  ssthresh = 0x3fffffff;
+  /** Bytes acknowledged since cwnd last grew, in congestion avoidance (RFC 3465). */
+  abcBytes = 0;
+  /** Congestion control, and what it keeps here. */
+  cc: CcMethods;
+  ccData: unknown = null;
+  /** Loss recovery: duplicate ACKs in a row, and the highest byte sent when recovery began. */
+  recovery: Recovery;
+  dupAcks = 0;
+  recover = 0;
+  /** Bytes beyond cwnd that limited transmit allows. */
+  limXmit = 0;
+
+  /** Smoothed round-trip time and its variation in microseconds, times 8 and 4; 0: not measured. */
+  srtt = 0;
+  rttvar = 0;
+  /** Retransmission timeout in milliseconds, backed off. */
+  rto = 0;
+  /** Backoffs of the present retransmission or probe. */
+  rxtShift = 0;
+  /** When the first of them was. */
+  rxtStartMs = 0;
+  /** The segment that is timed: its sequence number, and when it was sent. */
+  rttSeq = 0;
+  rttUs = 0;
+
+  /** T_* bits of timers that are set, and when each goes off; rexmt and persist exclude each other. */
+  timers = 0;
+  tRexmt = 0;
+  tKeep = 0;
+  tFinWait2 = 0;
+  tDelack = 0;
+  /** When the callout goes off: not after the earliest of them. */
+  calloutAt = 0;
+  readonly callout: Callout<Tcb>;
+  /** When a segment last came, and when data was last sent. */
+  rcvTime = 0;
+  sndTime = 0;
+  keepProbes = 0;
+  /** Challenge ACKs since `challengeMs`. */
+  challenges = 0;
+  challengeMs = 0;
+
+  /** The way to the peer; looked up again when the table changed. */
+  route: Route | null = null;
+  /** Time to live, type of service; shared unless the user set them. */
+  how: IpOut;
+  /** Sum of the pseudo-header without its length. */
+  phSum = 0;
+  /** What ICMP said last; reported if the connection times out. */
+  softError: Errno | null = null;
+  options: TcbOptions | null = null;
+  /** Out-of-order data; null while there is none. */
+  reass: Reass | null = null;
+  urgent: Urgent | null = null;
+  /** Of a listener: its half-open connections. */
+  embryos: Embryos | null = null;
+  /** Next in the list of connections with output to do. */
+  outNext: Tcb | null = null;
+
+  bytesAcked = 0;
+  bytesReceived = 0;
+  retransmits = 0;
+
+  constructor(tcp: TcpInst, so: Socket) {
+    super(CONN_TCB);
+    this.tcp = tcp;
+    this.so = so;
+    this.cc = tcp.defaultCc();
+    this.recovery = tcp.recovery;
+    this.how = tcp.how;
+    this.rto = tcp.config.rexmitInitialMs;
+    this.callout = new Callout(tcp.kernel.callouts, tcp.timer, this);
+  }
+}
