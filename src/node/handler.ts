@@ -46,7 +46,9 @@ class StreamHandler extends SocketHandler {
     }
   }
 
+  /** A listening socket is told of errors too: its server meets them when it accepts. */
   override readable(so: Socket): void {
+    if (so.listen !== null) return this.accept(so);
     try {
       (so.data as NetSocket | null)?.onReadable(so);
     } catch (error) {
@@ -55,6 +57,7 @@ class StreamHandler extends SocketHandler {
   }
 
   override writable(so: Socket): void {
+    if (so.listen !== null) return;
     try {
       (so.data as NetSocket | null)?.onWritable();
     } catch (error) {
@@ -63,6 +66,7 @@ class StreamHandler extends SocketHandler {
   }
 
   override closed(so: Socket): void {
+    if (so.listen !== null) return;
     try {
       (so.data as NetSocket | null)?.onClosed(so);
     } catch (error) {

@@ -102,7 +102,7 @@ export class NetServer extends EventEmitter {
   onAccept(head: Socket): void {
     for (;;) {
       const so = soaccept(head);
-      if (so === 'EAGAIN' || head !== this.#head) return;
+      if (so === 'EAGAIN' || so === 'EINVAL' || head !== this.#head) return;
       if (isErrno(so)) continue;
       if (this.maxConnections !== undefined && this.#connections >= this.maxConnections) this.#drop(so);
       else this.#connection(so);

