@@ -1,8 +1,11 @@
 /** Segments by hand: the handshake, resets, challenges, PAWS, closing in every order, TIME-WAIT (RFC 9293, 5961, 7323, 6191, 1337). */
 import { describe, expect, test } from 'vitest';
 import { soclose, sosend, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { SIOCAIFADDR, SIOCDIFADDR } from '../../../src/kern/ifnet/ifioctl.ts';
+import { ipv4 } from '../../../src/wire/addr.ts';
+import { ip } from './support/host.ts';
 import { type Peer, Server, dial, pattern } from './support/sockets.ts';
-import { ACK, FIN, PSH, RST, SYN, type Seg, Wire, mssOpt, sackOkOpt, text, tsOpt, wsOpt } from './support/wire.ts';
+import { ACK, FIN, PSH, RST, SYN, type Seg, US, Wire, mssOpt, sackOkOpt, text, tsOpt, wsOpt } from './support/wire.ts';
 
 const ISN = 1000;
 
@@ -31,6 +34,22 @@ function established(o: number[] = mssOpt(1460), env: Record<string, string> = {
 
 const flagsOf = (segs: Seg[]): number[] => segs.map((s) => s.flags);
 
+describe('without a route', () => {
+  test('what is owed and unsent waits, at the price of a try a second, and goes out when the way is back', () => {
+    const { w, peer, snd, rcv } = established();
+    const conf = { name: 'raw0', addr: ipv4(ip(US)), prefixLen: 24 };
+    expect(w.host.kernel.netstack.current.ioctl(SIOCDIFADDR, conf)).toBeNull();
+    const before = w.host.count('ip', 'noroute');
+    sosend(peer.so, text('later'), 0, 5);
+    w.world.run(10_000);
+    expect(w.sent()).toEqual([]);
+    expect(w.host.count('ip', 'noroute') - before).toBeLessThan(60);
+    expect(w.host.kernel.netstack.current.ioctl(SIOCAIFADDR, conf)).toBeNull();
+    w.world.run(70_000);
+    expect(w.sent()[0]).toMatchObject({ seq: snd, ack: rcv, data: text('later') });
+  });
+});
+
 describe('handshake', () => {
   test('a SYN/ACK offers what the SYN did, and nothing else', () => {
     const w = new Wire();
@@ -51,6 +70,17 @@ describe('handshake', () => {
     expect(w.one()).toMatchObject({ seq: first.seq, flags: SYN | ACK });
     w.world.run(60_000);
     expect(w.sent().length).toBe(4);
+    expect(w.host.taken()).toMatchObject({ flows: 1, embryonic: 0 });
+  });
+
+  test('a peer that no route leads to costs a try for each retransmission, and is given up', () => {
+    const w = new Wire();
+    new Server(w.host, 80);
+    w.raw.inject(w.segment({ seq: 1, flags: SYN }, '192.0.2.1'));
+    w.world.run(60_000);
+    expect(w.sent()).toEqual([]);
+    expect(w.host.count('ip', 'noroute')).toBeLessThan(10);
+    expect(w.host.count('tcp', 'delack')).toBe(0);
     expect(w.host.taken()).toMatchObject({ flows: 1, embryonic: 0 });
   });
 

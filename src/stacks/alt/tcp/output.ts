@@ -7,7 +7,7 @@ import { IP_HDR_LEN } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
   DELACK_AT, FLAGS, F_ACKNOW, F_CWNDLIM, F_FORCE, F_NODELAY, F_NOPUSH, F_PERSIST, F_PROBE, F_PROBED, F_QUEUED, F_RECOVERY, F_RXT, F_SACK, F_TS, ISS,
-  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROW_SHIFT, RTT_AT, RTT_SEQ, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA,
+  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROUTE_GEN, ROW_SHIFT, RTT_AT, RTT_SEQ, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA,
   SND_WND, SRTT, STATE, TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK, TS_SYN_RCVD, TS_SYN_SENT,
 } from '../flows.ts'; // prettier-ignore
 import { SACKED, rangeAfter, rangeSkip } from '../ranges.ts';
@@ -18,6 +18,8 @@ import { initialWindow, rtoMs } from './rtt.ts';
 
 /** When a link had no slot. */
 const RETRY_MS = 5;
+/** When there was no route. */
+const NO_ROUTE_RETRY_MS = 1000;
 /** Headers of a segment with timestamps. */
 const HEADERS = IP_HDR_LEN + 32;
 /** Smallest time before a tail loss probe. */
@@ -56,8 +58,30 @@ function output(s: Alt, i: number): void {
     ok = sendData(s, i, state);
     if (ok && (at(w, o + FLAGS) & F_ACKNOW) !== 0) ok = emitAck(s, i);
   }
-  // Whatever it was, it is tried again shortly.
-  if (!ok && at(w, o + STATE) !== TS_FREE) s.setTimer(i, DELACK_AT, RETRY_MS);
+  if (!ok && at(w, o + STATE) !== TS_FREE) retry(s, i);
+}
+
+/**
+ * What could not leave is tried again: shortly if the link had no slot. Without a route an acknowledgment waits until the peer asks
+ * again, and data that no timer watches yet is tried once a second.
+ */
+function retry(s: Alt, i: number): void {
+  const { w, socketOf } = s.flows;
+  const o = i << ROW_SHIFT;
+  // The route was looked up a moment ago, and is noted only if there is one.
+  if (at(w, o + ROUTE_GEN) === s.routes.gen) {
+    s.setTimer(i, DELACK_AT, RETRY_MS);
+    return;
+  }
+  w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
+  const so = socketOf[i] ?? null;
+  const unsent = so !== null && (so.snd.cc > 0 || finIsQueued(at(w, o + STATE)));
+  if (unsent && at(w, o + REXMT_AT) === 0) s.setTimer(i, DELACK_AT, NO_ROUTE_RETRY_MS);
+}
+
+/** States in which the user has closed and our FIN is not yet acknowledged. */
+function finIsQueued(state: number): boolean {
+  return state === TS_FIN_WAIT_1 || state === TS_CLOSING || state === TS_LAST_ACK;
 }
 
 function sendSyn(s: Alt, i: number, state: number): boolean {
@@ -86,7 +110,7 @@ function sendData(s: Alt, i: number, state: number): boolean {
   if (so === null) return true;
   const { cc } = so.snd;
   const mss = at(w, o + MSS);
-  const finQueued = state === TS_FIN_WAIT_1 || state === TS_CLOSING || state === TS_LAST_ACK;
+  const finQueued = finIsQueued(state);
   if (!finQueued && state !== TS_ESTABLISHED && state !== TS_CLOSE_WAIT) return true;
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0 && !sendLost(s, i, cc)) return false;
   const una = at(w, o + SND_UNA);
