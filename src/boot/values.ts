@@ -1,5 +1,5 @@
 /** Values of options as text. Each parser answers the value, or throws a `BadValue` whose message says what is accepted. */
-import { type IpAddr, addrEqual, inPrefix, ipv4, isAny, isMulticast, isV4 } from '../wire/addr.ts';
+import { type IpAddr, IpAddrBuf, addrEqual, inPrefix, ipv4, isAny, isMulticast, isV4 } from '../wire/addr.ts';
 import { addrToString, parseAddr, parsePrefix } from '../wire/addrtext.ts';
 import { parseLogSpec } from '../kern/logspec.ts';
 import { type ServiceSpec, parseServices } from '../services/registry.ts';
@@ -61,13 +61,27 @@ function broadcastOf(prefix: Prefix): number {
   return networkOf(prefix) | ~(-1 << (32 - prefix.len));
 }
 
-/** The first other host of an address's network, for the host's side of the link; null where there is none. IPv4 only. */
+/** The first other host of an address's network, for the host's side of the link; null where there is none. */
 export function firstPeer(prefix: Prefix): Prefix | null {
   const { addr, len } = prefix;
-  if (!isV4(addr) || len > 31) return null;
+  if (!isV4(addr)) return firstPeer6(prefix);
+  if (len > 31) return null;
   const first = ipv4(len === 31 ? addr.w3 & ~1 : networkOf(prefix) + 1);
   const peer = addrEqual(first, addr) ? ipv4(first.w3 + 1) : first;
   return len < 31 && peer.w3 === broadcastOf(prefix) ? null : { addr: peer, len };
+}
+
+/** IPv6: behind the subnet-router anycast address (RFC 4291 §2.6.1), which a /127 does without (RFC 6164). */
+function firstPeer6({ addr, len }: Prefix): Prefix | null {
+  if (len > 127) return null;
+  const peer = new IpAddrBuf().set(addr);
+  if (len < 32) peer.w0 &= ~(-1 >>> len);
+  if (len < 64) peer.w1 &= len <= 32 ? 0 : -1 << (64 - len);
+  if (len < 96) peer.w2 &= len <= 64 ? 0 : -1 << (96 - len);
+  peer.w3 &= len <= 96 ? 0 : -1 << (128 - len);
+  if (len < 127) peer.w3++;
+  if (addrEqual(peer, addr)) peer.w3++;
+  return { addr: peer, len };
 }
 
 export function sameNetwork(addr: IpAddr, prefix: Prefix): boolean {
