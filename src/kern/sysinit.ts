@@ -123,10 +123,10 @@ export class Sysinit {
   }
 
   #runOne(entry: SysinitEntry): Errno | null {
-    this.#log.debug({ level: entry.level, order: entry.order }, `run ${entry.name}`);
+    this.#log.debug({ at: entry.level, order: entry.order }, `run ${entry.name}`);
     const err = entry.run();
     if (err === null) this.#ran.push(entry);
-    else this.#log.error({ level: entry.level, order: entry.order, err }, `${entry.name} failed`);
+    else this.#log.error({ at: entry.level, order: entry.order, err }, `${entry.name} failed`);
     return err;
   }
 
@@ -146,7 +146,7 @@ export class Sysinit {
 
   #undoOne(entry: SysinitEntry): void {
     if (entry.undo === undefined) return;
-    this.#log.debug({ level: entry.level, order: entry.order }, `undo ${entry.name}`);
+    this.#log.debug({ at: entry.level, order: entry.order }, `undo ${entry.name}`);
     entry.undo();
   }
 

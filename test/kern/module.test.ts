@@ -506,7 +506,7 @@ describe('order', () => {
     kernel.boot();
     const levels = world.lines
       .filter((line) => line.subsystem === 'sysinit')
-      .map((line) => [line.msg, (line.fields as { level: keyof typeof SI_SUB }).level] as const);
+      .map((line) => [line.msg, (line.fields as { at: keyof typeof SI_SUB }).at] as const);
     expect(levels).toContainEqual(['run load netstack_x', 'NETSTACK']);
     const order = levels.map(([, level]) => SI_SUB[level]);
     expect(order).toEqual([...order].sort((a, b) => a - b));

@@ -120,8 +120,8 @@ describe('sysinit', () => {
     sysinit.run();
     sysinit.shutdown();
     expect(world.lines.map(({ subsystem, level, msg, fields }) => [subsystem, level, msg, fields])).toEqual([
-      ['sysinit', 'debug', 'run hello', { level: 'KLD', order: 'MIDDLE' }],
-      ['sysinit', 'debug', 'undo hello', { level: 'KLD', order: 'MIDDLE' }],
+      ['sysinit', 'debug', 'run hello', { at: 'KLD', order: 'MIDDLE' }],
+      ['sysinit', 'debug', 'undo hello', { at: 'KLD', order: 'MIDDLE' }],
     ]);
   });
 });

@@ -10,6 +10,8 @@ import { LeveledLog, LogLevels, type LogThreshold, parseLogSpec } from '../logsp
 
 /** Longest delay that the host's timers take, in milliseconds. */
 const MAX_DELAY_MS = 0x7fffffff;
+/** Difference between the two clocks that is rounding and drift, and no step of the system's time. */
+const CLOCK_STEP_MS = 20;
 /** Bytes of randomness fetched at a time. */
 const POOL_BYTES = 4096;
 
@@ -44,6 +46,19 @@ class RealTimer implements HostTimer {
   disarm(): void {
     if (this.#timeout !== null) clearTimeout(this.#timeout);
     this.#timeout = null;
+  }
+}
+
+/** The time of day with the monotonic clock's resolution. Where somebody sets the clock, it follows. */
+class WallClock {
+  #offsetMs = performance.timeOrigin;
+
+  nowMs(): number {
+    const fine = this.#offsetMs + performance.now();
+    const coarse = Date.now();
+    if (Math.abs(fine - coarse) <= CLOCK_STEP_MS) return fine;
+    this.#offsetMs += coarse - fine;
+    return coarse;
   }
 }
 
@@ -100,7 +115,8 @@ export function realEffects(options: RealOptions = {}): RealEffects {
   // Written at once: a line that explains an exit must not be lost in it.
   const out = options.logTo ?? destination({ dest: 2, sync: true });
   const logger = pino({ level: 'trace', base: options.name === undefined ? null : { kernel: options.name } }, out);
-  const clock: Clock = { monotonicMs: () => performance.now(), realtimeMs: () => Date.now() };
+  const wall = new WallClock();
+  const clock: Clock = { monotonicMs: () => performance.now(), realtimeMs: () => wall.nowMs() };
   return {
     clock,
     random: new CryptoRandom(),

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { realEffects } from '../../../src/kern/effects/real.ts';
 import { LogLevels, parseLogSpec } from '../../../src/kern/logspec.ts';
 
@@ -12,6 +12,17 @@ describe('real effects', () => {
     const { clock } = realEffects({ log: 'silent' });
     const a = clock.monotonicMs();
     expect(clock.monotonicMs()).toBeGreaterThanOrEqual(a);
+    expect(clock.realtimeMs()).toBeGreaterThan(Date.UTC(2024, 0, 1));
+  });
+
+  it('tell the time of day with a resolution finer than a millisecond, and follow when it is set', () => {
+    const { clock } = realEffects({ log: 'silent' });
+    const seen = Array.from({ length: 1000 }, () => clock.realtimeMs());
+    expect(seen.some((ms) => !Number.isInteger(ms))).toBe(true);
+    expect(Math.abs(clock.realtimeMs() - Date.now())).toBeLessThan(1000);
+    vi.spyOn(Date, 'now').mockReturnValue(1_000_000);
+    expect(clock.realtimeMs()).toBe(1_000_000);
+    vi.restoreAllMocks();
     expect(clock.realtimeMs()).toBeGreaterThan(Date.UTC(2024, 0, 1));
   });
 
