@@ -35,7 +35,8 @@ function parseV6(text: string): IpAddr | null {
   a.w2 = word(4);
   a.w3 = word(6);
   a.zone = Number(zone ?? 0);
-  return a;
+  // An IPv4 address has no zone: with one it would be equal to no other.
+  return a.zone !== 0 && isV4(a) ? null : a;
 }
 
 /** The 16-bit groups of one side of `::`; at the end of the address (`last`) the last may be dotted decimal. */

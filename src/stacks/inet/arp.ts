@@ -8,7 +8,7 @@
 import { Callout } from '../../kern/callout.ts';
 import type { Log } from '../../kern/effects.ts';
 import type { Errno } from '../../kern/errno.ts';
-import { IFF_NOARP } from '../../kern/ifnet/flags.ts';
+import { IFF_NOARP, IFF_STATICARP } from '../../kern/ifnet/flags.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import type { TxPacket } from '../../kern/packet.ts';
 import type { IpAddr } from '../../wire/addr.ts';
@@ -277,7 +277,7 @@ export class Arp {
     entry.tries++;
     entry.timer.reset(RETRY_MS);
     const source = this.addrs.selectSource(this.nif, entry.dst);
-    if (source === null || (this.nif.ifp.flags() & IFF_NOARP) !== 0) return;
+    if (source === null || (this.nif.ifp.flags() & (IFF_NOARP | IFF_STATICARP)) !== 0) return;
     this.stat.txrequests++;
     const unicast = entry.state === ARP_STALE && entry.tries <= UNICAST_TRIES;
     this.#send(unicast ? entry.mac() : ETHER_BROADCAST, ARP_REQUEST, source.w3, NO_MAC, entry.dst.w3);
@@ -291,6 +291,7 @@ export class Arp {
 
   /** Says to all that `addr` is ours (RFC 5227 §2.3). */
   announce(addr: number): void {
+    if ((this.nif.ifp.flags() & IFF_NOARP) !== 0) return;
     this.stat.txannounces++;
     this.#send(ETHER_BROADCAST, ARP_REQUEST, addr, NO_MAC, addr);
   }

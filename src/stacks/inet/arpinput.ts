@@ -3,7 +3,7 @@
  * asks for us, and changed by anything its owner says: nobody can fill the cache by shouting.
  */
 import { Callout, type CalloutWheel } from '../../kern/callout.ts';
-import { IFF_NOARP } from '../../kern/ifnet/flags.ts';
+import { IFF_NOARP, IFF_STATICARP } from '../../kern/ifnet/flags.ts';
 import type { RxPacket } from '../../kern/packet.ts';
 import { type IpAddr, IpAddrBuf, copyAddr, isAny } from '../../wire/addr.ts';
 import { addrToString } from '../../wire/addrtext.ts';
@@ -48,7 +48,11 @@ export class ArpInput {
     const b = pkt.bytes;
     const o = pkt.off;
     stat.received++;
-    if ((nif.ifp.flags() & IFF_NOARP) !== 0) return;
+    const flags = nif.ifp.flags();
+    if ((flags & IFF_NOARP) !== 0) {
+      stat.disabled++;
+      return;
+    }
     if (pkt.end - o < ARP_LEN) {
       stat.tooshort++;
       return;
@@ -85,7 +89,7 @@ export class ArpInput {
       return;
     }
     const forUs = addrs.find(tpa)?.nif === nif;
-    if (!isAny(spa)) this.#merge(spa, forUs);
+    if (!isAny(spa) && (flags & IFF_STATICARP) === 0) this.#merge(spa, forUs);
     if (oper === ARP_REQUEST && forUs) this.#arp.reply(tpa.w3, this.#mac, spa.w3);
   }
 
@@ -120,13 +124,13 @@ export class ArpInput {
     log.info(fields, 'neighbour moved to another hardware address');
   }
 
-  /** Somebody else uses our address: we say once that it is ours, and no more for ten seconds (RFC 5227 §2.4 (b)). */
+  /** Somebody else uses our address: we say once that it is ours, and no more for ten seconds (RFC 5227 §2.4 (c)). */
   #conflict(addr: IpAddr): void {
     const { stat, log, nif, kernel } = this.#arp;
     stat.dupips++;
     const own = this.#ownOf(addr);
     const now = kernel.time.ms;
-    if (own.defended && ((now - own.defendedMs) | 0) < DEFEND_INTERVAL_MS) return;
+    if (own.defended && (now - own.defendedMs) >>> 0 < DEFEND_INTERVAL_MS) return;
     own.defended = true;
     own.defendedMs = now;
     stat.defended++;

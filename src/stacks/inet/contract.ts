@@ -44,7 +44,7 @@ export interface Route {
 /** How a transport wants its packet sent. Kept by the transport and used again. */
 export interface IpOut {
   tos: number;
-  /** 1 to 255. */
+  /** 0 to 255; 0 (RFC 1112 §6.1, for groups): the packet does not leave this host. */
   ttl: number;
   /** Never fragment: a packet over the path's MTU is EMSGSIZE. */
   df: boolean;

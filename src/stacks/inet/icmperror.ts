@@ -54,7 +54,7 @@ export class TokenBucket {
   take(): boolean {
     if (this.rate === 0) return true;
     const now = this.#kernel.time.ms;
-    const passed = (now - this.#lastMs) | 0;
+    const passed = (now - this.#lastMs) >>> 0;
     if (passed > 0) {
       this.#lastMs = now;
       this.#tokens += (passed * this.rate) / 1000;

@@ -129,7 +129,10 @@ export class Inet {
   ifDetach(ifp: Ifnet): void {
     const nif = inetIf(ifp);
     if (nif === null) return;
-    for (const ifa of [...nif.addrs]) this.addrs.remove(nif, ifa.addr);
+    // All of them first: what one leaves goes to an address of another interface.
+    const gone = [...nif.addrs];
+    for (const ifa of gone) this.addrs.remove(nif, ifa.addr);
+    for (const ifa of gone) this.routes.removeConnected(ifa);
     this.routes.removeInterface(nif);
     this.#nifs.get(nif)?.stop();
     nif.arp?.flush(false);

@@ -43,12 +43,12 @@ function fieldsOf(data: unknown): Fields | null {
   return typeof data === 'object' && data !== null ? (data as Fields) : null;
 }
 
-/** An IPv4 address; null for anything else. */
+/** An IPv4 address: words of 32 bits as `IpAddr` has them, and no zone. Null for anything else. */
 function addrField(value: unknown): IpAddr | null {
   if (typeof value !== 'object' || value === null) return null;
   const { w0, w1, w2, w3, zone } = value as Fields;
-  const words = [w0, w1, w2, w3, zone].every((word) => typeof word === 'number' && Number.isInteger(word));
-  return words && isV4(value as IpAddr) ? copyAddr(value as IpAddr) : null;
+  const words = [w0, w1, w2, w3, zone].every((word) => typeof word === 'number' && (word | 0) === word);
+  return words && zone === 0 && isV4(value as IpAddr) ? copyAddr(value as IpAddr) : null;
 }
 
 function plenField(value: unknown): number | null {
@@ -154,11 +154,15 @@ function addRoute(inet: Inet, req: Fields): Errno | null {
 function deleteRoute(inet: Inet, req: Fields): Errno | null {
   const dst = addrField(req.dst);
   const plen = plenField(req.prefixLen);
-  if (dst === null || plen === null) return 'EINVAL';
   const fib = fibField(req.fib);
-  const entry = inet.routes.tables[fib]?.find(dst, plen) ?? null;
+  const table = inet.routes.tables[fib];
   const gateway = req.gateway === undefined ? null : addrField(req.gateway);
-  if (entry === null || (gateway !== null && entry.gateway?.w3 !== gateway.w3)) return 'ESRCH';
+  if (dst === null || plen === null || table === undefined || (req.gateway !== undefined && gateway === null)) return 'EINVAL';
+  const nif = req.name === undefined ? null : namedInterface(inet, req.name);
+  if (typeof nif === 'string') return nif;
+  const entry = table.find(dst, plen);
+  if (entry === null || (gateway !== null && entry.gateway?.w3 !== gateway.w3) || (nif !== null && entry.nif !== nif))
+    return 'ESRCH';
   inet.routes.remove(fib, dst, plen);
   return null;
 }

@@ -29,6 +29,11 @@ export class IpOutput {
   /** As `NetworkLayer.output`. Every `Route` is one of ours. */
   output(pkt: TxPacket, route: Route, src: IpAddr, dst: IpAddr, protocol: number, how: IpOut): Errno | null {
     const r = route as InetRoute;
+    if (how.ttl === 0) {
+      this.#stat.ttlzero++;
+      r.ifp.txFree(pkt);
+      return null;
+    }
     const len = pkt.length() + IP_HDR_LEN;
     const df = how.df && !r.mayFragment;
     if (pkt.gsoSize === 0) {

@@ -1,6 +1,6 @@
 /**
- * Protocol control blocks by their addresses (in_pcb.c): those with a peer in a keyed hash table over both ends, all of them by local
- * port. What UDP looks up for each datagram.
+ * Protocol control blocks by their addresses (in_pcb.c): those with a peer in a keyed hash table over both ends, those without by local
+ * port, so that the many do not stand in the way of the few; and all of them by local port. What UDP looks up for each datagram.
  */
 import { type IpAddr, IpAddrBuf, addrEqual, isAny } from '../../wire/addr.ts';
 import { hashAddr, mix } from './hash.ts';
@@ -26,6 +26,8 @@ export class PcbTable<P extends InPcb> {
   #connected = 0;
   /** By local port, the youngest first. */
   readonly #ports = new Map<number, P[]>();
+  /** Of these, the ones without a peer. */
+  readonly #open = new Map<number, P[]>();
 
   constructor(seed: number) {
     this.#seed = seed;
@@ -52,12 +54,11 @@ export class PcbTable<P extends InPcb> {
   lookup(laddr: IpAddr, lport: number, faddr: IpAddr, fport: number): P | null {
     const exact = this.findConnected(laddr, lport, faddr, fport);
     if (exact !== null) return exact;
-    const list = this.#ports.get(lport);
+    const list = this.#open.get(lport);
     if (list === undefined) return null;
     let wild: P | null = null;
     for (let i = 0; i < list.length; i++) {
       const p = list[i] as P;
-      if (p.connected) continue;
       if (addrEqual(p.laddr, laddr)) return p;
       if (wild === null && isAny(p.laddr)) wild = p;
     }
@@ -69,25 +70,22 @@ export class PcbTable<P extends InPcb> {
     return this.#ports.get(lport) ?? [];
   }
 
-  /** Gives a control block its place by `lport`, which is not 0. */
+  /** Gives a control block without a peer its place by `lport`, which is not 0. */
   bind(p: P): void {
-    // A new list each time, here and below: somebody may be walking the old one.
-    this.#ports.set(p.lport, [p, ...this.onPort(p.lport)]);
+    addTo(this.#ports, p);
+    addTo(this.#open, p);
     this.size++;
   }
 
   unbind(p: P): void {
-    const list = this.onPort(p.lport);
-    const rest = list.filter((other) => other !== p);
-    if (rest.length === list.length) return;
-    if (rest.length === 0) this.#ports.delete(p.lport);
-    else this.#ports.set(p.lport, rest);
-    this.size--;
+    removeFrom(this.#open, p);
+    if (removeFrom(this.#ports, p)) this.size--;
   }
 
   /** The control block has its peer's address now. */
   connect(p: P): void {
     if (this.#connected >= this.#buckets.length) this.#grow();
+    removeFrom(this.#open, p);
     p.connected = true;
     p.hash = this.#hashOf(p.laddr, p.lport, p.faddr, p.fport);
     const i = p.hash & (this.#buckets.length - 1);
@@ -109,6 +107,7 @@ export class PcbTable<P extends InPcb> {
     p.chain = null;
     p.connected = false;
     this.#connected--;
+    addTo(this.#open, p);
   }
 
   #grow(): void {
@@ -129,4 +128,19 @@ export class PcbTable<P extends InPcb> {
   list(): P[] {
     return [...this.#ports.values()].flat();
   }
+}
+
+// A new list each time: somebody may be walking the old one.
+
+function addTo<P extends InPcb>(ports: Map<number, P[]>, p: P): void {
+  ports.set(p.lport, [p, ...(ports.get(p.lport) ?? [])]);
+}
+
+/** False if it was not there. */
+function removeFrom<P extends InPcb>(ports: Map<number, P[]>, p: P): boolean {
+  const list = ports.get(p.lport) ?? [];
+  const rest = list.filter((other) => other !== p);
+  if (rest.length === 0) ports.delete(p.lport);
+  else ports.set(p.lport, rest);
+  return rest.length < list.length;
 }

@@ -7,7 +7,7 @@ import type { Errno, Result } from '../../kern/errno.ts';
 import type { Ifnet } from '../../kern/ifnet/ifnet.ts';
 import { IFF_MULTICAST } from '../../kern/ifnet/ifnet.ts';
 import type { Kernel } from '../../kern/kernel.ts';
-import { ANY4, type IpAddr, copyAddr, isAny, isLoopback, isMulticast, isV4 } from '../../wire/addr.ts';
+import { ANY4, type IpAddr, copyAddr, inPrefix, isAny, isLoopback, isMulticast, isV4 } from '../../wire/addr.ts';
 import { AddrEntry, AddrTable } from './addrtable.ts';
 import type { ArpEntry } from './arp.ts';
 import type { Route } from './contract.ts';
@@ -40,10 +40,10 @@ export class InetRoute extends AddrEntry implements Route {
   mayFragment = false;
   /** The neighbour, once it was asked for. */
   arp: ArpEntry | null = null;
-  readonly #routes: Pick<Routes, 'lowerPathMtu'>;
+  readonly #routes: Pick<Routes, 'lowerPathMtu' | 'readMtu'>;
 
   constructor(
-    routes: Pick<Routes, 'lowerPathMtu'>,
+    routes: Pick<Routes, 'lowerPathMtu' | 'readMtu'>,
     dst: IpAddr,
     fib: number,
     nif: InetIf,
@@ -72,7 +72,8 @@ export class InetRoute extends AddrEntry implements Route {
   /** A transport believes a router: noted for all who send there, and forgotten in time like any path MTU. */
   set mtu(mtu: number) {
     this.#routes.lowerPathMtu(this.dst, mtu);
-    if (mtu < this.pathMtu) this.pathMtu = mtu;
+    // Also of a route that has left the cache.
+    this.#routes.readMtu(this);
   }
 }
 
@@ -128,7 +129,7 @@ export class Routes {
       this.#stat.unreach++;
       return found;
     }
-    this.#setMtu(found);
+    this.readMtu(found);
     found.gen = this.gen;
     for (let old = cache.oldest(); old !== null && cache.size >= this.cacheLimit; old = cache.oldest()) {
       this.#stat.evicted++;
@@ -167,20 +168,22 @@ export class Routes {
   #limitedBroadcast(fib: number): IfAddr | null {
     const preferred = this.tables[fib]?.find(ANY4, 0)?.nif ?? null;
     const all = this.#addrs.all().filter((ifa) => ifa.broadcast !== null);
-    return all.find((ifa) => ifa.nif === preferred) ?? all[0] ?? null;
+    return all.find((ifa) => ifa.nif === preferred) ?? all.find((ifa) => ifa.nif.up) ?? all[0] ?? null;
   }
 
   /** A group without a route of its own goes out where the default route does, else on the first link that can. */
   #multicast(dst: IpAddr, fib: number, entry: RtEntry | null): Result<InetRoute> {
     const capable = (ifa: IfAddr): boolean => !ifa.nif.loopback && (ifa.nif.ifp.flags() & IFF_MULTICAST) !== 0;
-    const nif = entry?.nif ?? this.#addrs.all().find(capable)?.nif ?? null;
+    const able = entry === null ? this.#addrs.all().filter(capable) : [];
+    const nif = entry?.nif ?? (able.find((ifa) => ifa.nif.up) ?? able[0])?.nif ?? null;
     if (nif === null) return 'ENETUNREACH';
     const src = this.#addrs.selectSource(nif, dst);
     if (src === null) return 'EADDRNOTAVAIL';
     return new InetRoute(this, dst, fib, nif, copyAddr(dst), src, 'multicast');
   }
 
-  #setMtu(route: InetRoute): void {
+  /** Gives a route the MTU that is known now. */
+  readMtu(route: InetRoute): void {
     const linkMtu = route.looped ? LOCAL_MTU : route.nif.mtu;
     const told = route.local ? 0 : this.hosts.mtu(route.dst);
     route.mayFragment = told !== 0 && told < this.minPathMtu;
@@ -199,11 +202,11 @@ export class Routes {
     }
     this.#stat.pmtulowered++;
     this.hosts.set(dst, mtu);
-    this.#eachCached(dst, (route) => this.#setMtu(route));
+    this.#eachCached(dst, (route) => this.readMtu(route));
   }
 
   #pathMtuForgotten(dst: IpAddr): void {
-    this.#eachCached(dst, (route) => this.#setMtu(route));
+    this.#eachCached(dst, (route) => this.readMtu(route));
   }
 
   #eachCached(dst: IpAddr, fn: (route: InetRoute) => void): void {
@@ -215,24 +218,22 @@ export class Routes {
 
   /** Adds the subnet of an address to every FIB. One that is there already stays as it is. */
   addConnected(ifa: IfAddr): void {
-    const [prefix, plen] = connectedPrefix(ifa);
-    const flags = RTF_UP | (plen === (isV4(prefix) ? 32 : 128) ? RTF_HOST : 0);
-    for (const table of this.tables) table.add(new RtEntry(prefix, plen, null, ifa.nif, flags));
+    for (const table of this.tables) table.add(connectedEntry(ifa));
     this.changed();
   }
 
-  /** An address went: its subnet's routes go too, unless another address of the interface is in it. */
+  /** An address went: its subnet's routes go too, or over to another address that is in it. */
   removeConnected(ifa: IfAddr): void {
     const [prefix, plen] = connectedPrefix(ifa);
+    const heir = this.#addrs.all().find((other) => {
+      const [theirs, len] = connectedPrefix(other);
+      return len === plen && isV4(theirs) === isV4(prefix) && inPrefix(theirs, prefix, plen);
+    });
     for (const table of this.tables) {
       const entry = table.find(prefix, plen);
       if (entry === null || entry.nif !== ifa.nif || entry.gateway !== null) continue;
       table.remove(entry);
-      const heir = this.#addrs.all().find((other) => {
-        const [theirs, len] = connectedPrefix(other);
-        return len === plen && table.find(theirs, len) === null;
-      });
-      if (heir !== undefined) this.addConnected(heir);
+      if (heir !== undefined) table.add(connectedEntry(heir));
     }
     this.changed();
   }
@@ -287,4 +288,9 @@ export class Routes {
 /** A prefix that an address brings: its subnet, or the other end of a point-to-point link. */
 function connectedPrefix(ifa: IfAddr): [prefix: IpAddr, plen: number] {
   return ifa.peer === null ? [ifa.addr, ifa.plen] : [ifa.peer, isV4(ifa.peer) ? 32 : 128];
+}
+
+function connectedEntry(ifa: IfAddr): RtEntry {
+  const [prefix, plen] = connectedPrefix(ifa);
+  return new RtEntry(prefix, plen, null, ifa.nif, RTF_UP | (plen === (isV4(prefix) ? 32 : 128) ? RTF_HOST : 0));
 }

@@ -23,6 +23,8 @@ export class ArpStat {
   /** Gratuitous requests sent: announcements and defences. */
   txannounces = 0;
   received = 0;
+  /** While the interface does without ARP (IFF_NOARP). */
+  disabled = 0;
   /** Shorter than an ARP packet; other hardware, protocol or lengths; an operation that is neither request nor reply. */
   tooshort = 0;
   badfmt = 0;
@@ -75,11 +77,12 @@ export class IpStat {
   localout = 0;
   rawout = 0;
   odropped = 0;
-  noroute = 0;
   /** Datagrams cut on output, the pieces, and those that must not be cut. */
   fragmented = 0;
   ofragments = 0;
   cantfrag = 0;
+  /** To a group with a TTL of 0: must not leave this host. */
+  ttlzero = 0;
   /** Transport checksums completed here because the link cannot. */
   swcsum = 0;
   /** Packets to ourselves: carried, and lost because the queue was full. */

@@ -8,7 +8,7 @@ import { PKT_CSUM_OK, type RxPacket, TX_CSUM } from '../../kern/packet.ts';
 import { SO_BROADCAST, SO_REUSEADDR, SO_REUSEPORT } from '../../kern/socket/soconst.ts';
 import type { Socket } from '../../kern/socket/socket.ts';
 import { sorcvdgram, soseterror } from '../../kern/socket/upcalls.ts';
-import { InetSockAddrBuf, type IpAddr, addrEqual, isAny, isMulticast, isV4 } from '../../wire/addr.ts';
+import { ANY4, InetSockAddrBuf, type IpAddr, IpAddrBuf, addrEqual, isAny, isMulticast, isV4 } from '../../wire/addr.ts';
 import { get16 } from '../../wire/bytes.ts';
 import { pseudoSum, sum16 } from '../../wire/checksum.ts';
 import { IPPROTO_UDP, IP_HDR_LEN, IP_MAXPACKET, ipLen } from '../../wire/ipv4.ts';
@@ -40,8 +40,9 @@ export class UdpPcb extends InPcb {
   readonly how: IpOptions;
   /** Way to the last destination. */
   route: Route | null = null;
-  /** `bind` gave the local address; it is a group's, which can be no source. */
-  bound = false;
+  /** What `bind` gave: the local address while there is no peer. */
+  readonly bound = new IpAddrBuf().set(ANY4);
+  /** That is a group's, which can be no source. */
   group = false;
 
   constructor(so: Socket, ttl: number) {

@@ -67,9 +67,14 @@ function bind(self: UdpState, so: Socket, addr: SockAddr): Errno | null {
     if (err !== null) return err;
   }
   pcb.laddr.set(to.addr);
-  pcb.bound = !isAny(to.addr);
+  const err = place(self, pcb, to.port, null, 0);
+  if (err !== null) {
+    pcb.laddr.set(ANY4);
+    return err;
+  }
+  pcb.bound.set(to.addr);
   pcb.group = group;
-  return place(self, pcb, to.port, null, 0);
+  return null;
 }
 
 /** Gives a control block its local port; 0: a fresh one for the peer at hand. EADDRNOTAVAIL when all are taken. */
@@ -134,7 +139,7 @@ function disconnect({ udp }: UdpState, so: Socket): Errno | null {
   pcb.faddr.set(ANY4);
   pcb.fport = 0;
   // Deviation: FreeBSD forgets an address given by bind(2) too.
-  if (!pcb.bound) pcb.laddr.set(ANY4);
+  pcb.laddr.set(pcb.bound);
   so.state &= ~SS_ISCONNECTED;
   return null;
 }

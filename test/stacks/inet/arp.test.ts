@@ -1,5 +1,6 @@
 /** ARP: rows "826/5227" of the requirements, and RFC 1122 §2.3.2. */
 import { describe, expect, it } from 'vitest';
+import { IFF_NOARP, IFF_STATICARP, IFF_UP } from '../../../src/kern/ifnet/flags.ts';
 import { type NeighConfReq, SIOCDNEIGH, SIOCGNEIGHCONF, SIOCSNEIGH } from '../../../src/kern/ifnet/neighioctl.ts';
 import { sosendto, sotakeerror } from '../../../src/kern/socket/calls.ts';
 import { addrToString, parseAddr } from '../../../src/wire/addrtext.ts';
@@ -20,7 +21,7 @@ import {
   typeOf,
   udpFrame,
 } from './frames.ts';
-import { Host, type HostOptions, at } from './harness.ts';
+import { Host, type HostOptions, at, ok } from './harness.ts';
 
 const OTHER_MAC = parseMac('02:00:00:00:00:09')!;
 const quiet: HostOptions = { peerKnown: false };
@@ -342,6 +343,42 @@ describe('our own address (RFC 5227)', () => {
     expect(arps(host.exchange(claim)).length).toBe(1);
     expect([host.count('arp', 'dupips'), host.count('arp', 'defended')]).toEqual([4, 2]);
     expect(host.world.lines.filter((l) => l.level === 'warn' && l.msg.includes('uses our address')).length).toBe(2);
+  });
+
+  it('is defended again after half a turn of the clock', () => {
+    const host = new Host();
+    const claim = arp({ sha: OTHER_MAC, spa: OUR_IP, tpa: OUR_IP });
+    expect(arps(host.exchange(claim)).length).toBe(1);
+    host.run(30 * 86_400_000);
+    host.sent();
+    expect(arps(host.exchange(claim)).length).toBe(1);
+  });
+});
+
+describe('IFF_NOARP and IFF_STATICARP', () => {
+  it('with NOARP nothing is said, heard or asked', () => {
+    const host = new Host({ addr: null });
+    ok(host.ifp.setFlags(IFF_UP | IFF_NOARP));
+    host.addAddr(host.ifp, '10.0.0.2/24');
+    host.run(5000);
+    expect(host.exchange(arp(), arp({ spa: OUR_IP, sha: OTHER_MAC }))).toEqual([]);
+    expect([neighbours(host), host.count('arp', 'disabled')]).toEqual([[], 2]);
+    say(host, 'hello');
+    host.run(10_000);
+    expect(host.sent()).toEqual([]);
+  });
+
+  it('with STATICARP we answer, but neither learn nor ask; the entries set by hand are used', () => {
+    const host = new Host(quiet);
+    ok(host.ifp.setFlags(IFF_UP | IFF_STATICARP));
+    expect(arps(host.exchange(arp()))).toMatchObject([{ oper: 2, spa: OUR_IP, tpa: PEER_IP }]);
+    expect(neighbours(host)).toEqual([]);
+    say(host, 'nobody knows where');
+    host.run(10_000);
+    expect(host.sent()).toEqual([]);
+    ok(host.ioctl(SIOCSNEIGH, { addr: parseAddr('10.0.0.7'), lladdr: OTHER_MAC }));
+    say(host, 'here', '10.0.0.7');
+    expect(payloads(host.sent())).toEqual(['here']);
   });
 });
 

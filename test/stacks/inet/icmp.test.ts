@@ -302,6 +302,19 @@ describe('path MTU (RFC 1191)', () => {
     expect((ok(inet.ip.revalidate(a)) as Route).mtu).toBe(1500);
   });
 
+  it('a transport cannot go below the smallest that is believed (net.inet.ip.pmtu_min)', () => {
+    const host = new Host();
+    const inet = new Inet(host.kernel, 1);
+    inet.routes.minPathMtu = 1280;
+    inet.ifAttach(host.ifp);
+    inet.addAddress(inetIf(host.ifp)!, parseAddr('10.5.0.2')!, 8, null);
+    const route = ok(inet.ip.route(parseAddr('10.9.9.9')!, 0)) as Route;
+    route.mtu = 10;
+    expect(route.mtu).toBe(1500);
+    route.mtu = 600;
+    expect(route.mtu).toBe(1280);
+  });
+
   it('a port that nobody uses lowers nothing', () => {
     const host = new Host();
     host.addRoute('0.0.0.0/0', '10.0.0.1');

@@ -161,6 +161,23 @@ describe('routes (SIOCADDRT, SIOCDELRT)', () => {
     for (const bad of [null, 'x', {}, { dst: 5, prefixLen: 4 }]) expect(host.ioctl(SIOCADDRT, bad)).toBe('EINVAL');
   });
 
+  it('are taken away only by a request that says what they are', () => {
+    const host = new Host();
+    second(host, '10.1.0.2/16');
+    host.addRoute('192.0.2.0/24', '10.0.0.1');
+    const del = (more: object): Errno | null => host.ioctl(SIOCDELRT, { dst: parseAddr('192.0.2.0'), prefixLen: 24, ...more });
+    expect([del({ gateway: 'x' }), del({ gateway: null }), del({ fib: 7 }), del({ fib: 0.5 }), del({ name: 5 })]).toEqual(
+      new Array<Errno>(5).fill('EINVAL'),
+    );
+    expect([del({ gateway: parseAddr('10.0.0.9') }), del({ name: 'raw1' }), del({ name: 'nosuch' })]).toEqual([
+      'ESRCH',
+      'ESRCH',
+      'ENXIO',
+    ]);
+    expect(del({ gateway: parseAddr('10.0.0.1'), name: 'raw0' })).toBeNull();
+    expect(del({})).toBe('ESRCH');
+  });
+
   it('a detached interface takes its routes, addresses and neighbours with it', () => {
     const host = new Host();
     const { ifp } = second(host, '10.1.0.2/16');
@@ -173,6 +190,26 @@ describe('routes (SIOCADDRT, SIOCDELRT)', () => {
     expect(sobind(host.socket(), at('10.1.0.2', 5))).toBe('EADDRNOTAVAIL');
     host.run(60_000);
     expect(host.kernel.bufpool.used).toBe(0);
+  });
+
+  it('a subnet stays reachable over the other interface in it when one is detached', () => {
+    const host = new Host();
+    second(host, '10.0.0.3/24');
+    expect(table(host)).toEqual(['10.0.0.0/24 link raw0 U']);
+    ok(host.kernel.ifnets.detach(host.ifp));
+    expect(table(host)).toEqual(['10.0.0.0/24 link raw1 U']);
+    expect(way(host, '10.0.0.9')).toBe('link raw1 10.0.0.3');
+  });
+
+  it('a subnet goes to the next address that is in it, and brings back no other', () => {
+    const host = new Host();
+    host.addAddr(host.ifp, '10.7.0.2/24');
+    const { ifp } = second(host, '10.0.0.3/24');
+    expect(host.ioctl(SIOCDELRT, { dst: parseAddr('10.7.0.0')!, prefixLen: 24 })).toBeNull();
+    expect(host.ioctl(SIOCDIFADDR, { name: 'raw0', addr: parseAddr('10.0.0.2')! })).toBeNull();
+    expect(table(host)).toEqual(['10.0.0.0/24 link raw1 U']);
+    expect(host.ioctl(SIOCDIFADDR, { name: ifp.name(), addr: parseAddr('10.0.0.3')! })).toBeNull();
+    expect(table(host)).toEqual([]);
   });
 
   it('the route cache is bounded (net.inet.ip.rtcache_limit), and forgets nothing that matters', () => {
@@ -257,6 +294,23 @@ describe('requests', () => {
     expect(conf.addrs.length).toBe(1);
     expect(soioctl(so, 0x6972, {})).not.toBeNull();
     expect(host.ioctl(0xc0206963, { name: 'raw0' })).toBe('EOPNOTSUPP');
+  });
+
+  it('take no address that is more than 32 bits and a zone', () => {
+    const host = new Host();
+    const odd = { ...parseAddr('10.0.0.7')! };
+    for (const addr of [
+      { ...odd, w3: 3232235777 },
+      { ...odd, w3: 2 ** 40 },
+      { ...odd, zone: 3 },
+      { ...odd, w3: 0.5 },
+    ]) {
+      expect(host.ioctl(SIOCAIFADDR, { name: 'raw0', addr, prefixLen: 24 })).toBe('EINVAL');
+      expect(host.ioctl(SIOCADDRT, { dst: addr, prefixLen: 32, gateway: parseAddr('10.0.0.1') })).toBe('EINVAL');
+      expect(host.ioctl(SIOCADDRT, { dst: odd, prefixLen: 32, gateway: addr })).toBe('EINVAL');
+      expect(host.ioctl(SIOCGRT, { dst: addr })).toBe('EINVAL');
+      expect(host.ioctl(SIOCSNEIGH, { addr, lladdr: Uint8Array.of(2, 0, 0, 0, 0, 7), name: 'raw0' })).toBe('EINVAL');
+    }
   });
 
   it('about neighbours check what they are given', () => {

@@ -271,6 +271,16 @@ describe('TokenBucket', () => {
     kernel.time.refresh();
     expect(bucket.take()).toBe(true);
   });
+
+  it('fills up however long nobody asks', () => {
+    const world = new SimWorld(3);
+    const kernel = new Kernel(world.effects('k'));
+    const bucket = new TokenBucket(kernel);
+    while (bucket.take());
+    world.run(30 * 86_400_000);
+    kernel.time.refresh();
+    expect(bucket.take()).toBe(true);
+  });
 });
 
 describe('masks', () => {

@@ -14,7 +14,10 @@ import {
 import type { SockAddr } from '../../../src/kern/socket/protosw.ts';
 import { SOL_SOCKET, SO_BROADCAST, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT } from '../../../src/kern/socket/soconst.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
-import { addrToString } from '../../../src/wire/addrtext.ts';
+import type { Ifnet } from '../../../src/kern/ifnet/ifnet.ts';
+import { InPcb, PcbTable } from '../../../src/stacks/inet/pcbtable.ts';
+import { addrToString, parseAddr } from '../../../src/wire/addrtext.ts';
+import { RawLink } from '../../support/rawlink.ts';
 import { BCAST_MAC, bytesOf, concat, ether, ip, ipOf, pattern, stringOf, udpFrame, udpSumOk } from './frames.ts';
 import { Host, Notes, at, ok, receive } from './harness.ts';
 
@@ -24,6 +27,20 @@ const send = (so: Socket, what: string, to: SockAddr | null = null): Errno | nul
 const set = (so: Socket, name: number): void => void ok(sosetopt(so, { dir: 'set', level: SOL_SOCKET, name, value: 1 }));
 const name = (a: SockAddr | Errno): string =>
   typeof a === 'string' ? a : a.kind === 'inet' ? `${addrToString(a.addr)}:${a.port}` : '';
+
+/** Counts how often it is asked whether it is connected. */
+class Watched extends InPcb {
+  looks = 0;
+  constructor() {
+    super();
+    this.laddr.set(parseAddr('0.0.0.0')!);
+    let connected = false;
+    Object.defineProperty(this, 'connected', {
+      get: () => (this.looks++, connected),
+      set: (value: boolean) => (connected = value),
+    });
+  }
+}
 
 /** Answers each datagram from inside the callback. */
 class Echo extends Notes {
@@ -174,6 +191,34 @@ describe('who gets a datagram', () => {
     host.exchange(udpFrame(HELLO, { sport: 17_777 }));
     expect(notes.lines).toEqual(['10.0.0.1:17777 hello']);
   });
+
+  it('who is not connected is found without a look at all who are', () => {
+    const table = new PcbTable<Watched>(1);
+    const made = Array.from({ length: 1000 }, () => new Watched());
+    for (const [i, pcb] of made.entries()) {
+      pcb.lport = 7;
+      table.bind(pcb);
+      if (i === 0) continue;
+      pcb.laddr.set(parseAddr('10.0.0.2')!);
+      pcb.faddr.set(parseAddr('10.0.0.1')!);
+      pcb.fport = i;
+      table.connect(pcb);
+    }
+    const looks = (): number => made.reduce((sum, pcb) => sum + pcb.looks, 0);
+    const before = looks();
+    expect(table.lookup(parseAddr('10.0.0.2')!, 7, parseAddr('10.0.0.1')!, 5000)).toBe(made[0]);
+    expect(looks() - before).toBeLessThan(20);
+    const one = made[500]!;
+    table.disconnect(one);
+    one.laddr.set(parseAddr('10.0.0.3')!);
+    expect(table.lookup(parseAddr('10.0.0.3')!, 7, parseAddr('10.0.0.1')!, 500)).toBe(one);
+    for (const pcb of made) {
+      table.disconnect(pcb);
+      table.unbind(pcb);
+    }
+    expect(table.lookup(parseAddr('10.0.0.2')!, 7, parseAddr('10.0.0.1')!, 500)).toBeNull();
+    expect(table.size).toBe(0);
+  });
 });
 
 describe('datagrams out', () => {
@@ -299,6 +344,34 @@ describe('datagrams out', () => {
     expect(ipOf(host.sent()[0]!).ttl).toBe(64);
   });
 
+  it('to a group with TTL 0 stay in this host (RFC 1112 §6.1)', () => {
+    const host = new Host();
+    const so = host.udp(4000);
+    ok(sosetopt(so, { dir: 'set', level: 0, name: 10, value: 0 }));
+    expect(send(so, 'x', at('239.129.2.3', 9))).toBeNull();
+    expect(sosendto(so, new Uint8Array(3000), 0, 3000, at('239.129.2.3', 9))).toBeNull();
+    expect(host.sent()).toEqual([]);
+    expect(host.count('ip', 'ttlzero')).toBe(2);
+    expect(host.kernel.bufpool.used).toBe(0);
+  });
+
+  it('to all leave by a link that is up, when there is no default route', () => {
+    const host = new Host();
+    const link = new RawLink({ lladdr: Uint8Array.of(2, 0, 0, 0, 1, 2) });
+    const ifp = ok(host.kernel.ifnets.attach('raw', 1, link.link())) as Ifnet;
+    ifp.setUp(true);
+    host.addAddr(ifp, '10.1.0.2/24');
+    host.run(5000);
+    link.take();
+    host.ifp.setUp(false);
+    const so = host.udp(4000);
+    set(so, SO_BROADCAST);
+    expect(send(so, 'x', at('255.255.255.255', 9))).toBeNull();
+    expect(send(so, 'y', at('239.1.1.1', 9))).toBeNull();
+    host.run(0);
+    expect(link.take().map((f) => ipOf(f).src)).toEqual(['10.1.0.2', '10.1.0.2']);
+  });
+
   it('follow a route that changes under a socket', () => {
     const host = new Host();
     const so = host.udp(4000);
@@ -392,6 +465,8 @@ describe('ephemeral ports (RFC 6056)', () => {
     expect(soconnect(so, at('10.0.0.1', 9))).toBe('EADDRNOTAVAIL');
     expect(name(sosockaddr(so))).toBe('0.0.0.0:0');
     expect(host.kernel.sysctl.write('net.inet.ip.portrange.first', 20_000)).toBe('EINVAL');
+    expect(sobind(so, at('10.0.0.2', 0))).toBe('EADDRNOTAVAIL');
+    expect(name(sosockaddr(so))).toBe('0.0.0.0:0');
   });
 
   it('a first datagram binds the socket, and keeps its port', () => {
@@ -418,6 +493,16 @@ describe('connect', () => {
     expect(so.methods.disconnect(so)).toBeNull();
     expect(so.methods.disconnect(so)).toBe('ENOTCONN');
     expect(name(sosockaddr(so))).toBe('0.0.0.0:4000');
+  });
+
+  it('and its end give a socket that is bound to a broadcast address that address back', () => {
+    const host = new Host();
+    const so = host.socket();
+    ok(sobind(so, at('10.0.0.255', 7)));
+    ok(soconnect(so, at('10.0.0.1', 9)));
+    expect(name(sosockaddr(so))).toBe('10.0.0.2:7');
+    ok(so.methods.disconnect(so));
+    expect(name(sosockaddr(so))).toBe('10.0.0.255:7');
   });
 
   it('EADDRINUSE for two ends that are in use, EADDRNOTAVAIL for port 0, ENETUNREACH without a way', () => {
