@@ -110,7 +110,7 @@ export class Alt {
     this.wheel = new Wheel(cfg.flows + HOUSEKEEPERS, (entry) => runTimer(this, entry), driver);
     this.arp = new Arp(this.tableKey, this.ct.arp);
     this.reass = new Reass(this.ct.ip);
-    this.loop = new LoopRing(kernel);
+    this.loop = new LoopRing(kernel, this.ct.alt);
     this.ifs.push(new NetIf(null, 0, this.loop));
     this.work = { level: NETISR_STACK, queued: false, run: () => runOutput(this) };
   }

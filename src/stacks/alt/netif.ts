@@ -8,6 +8,7 @@ import { IFCAP_TSO4, IFCAP_TXCSUM } from '../../kern/ifnet/link.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import { NETISR_LINK, type NetisrWork } from '../../kern/netisr.ts';
 import { PKT_CSUM_OK, PKT_LOOP, RxPacket, TX_SLOT, TxPacket } from '../../kern/packet.ts';
+import type { AltCounters } from './counters.ts';
 
 /** Interfaces that the stack takes. */
 export const MAX_NETIFS = 16;
@@ -78,8 +79,6 @@ const LOOP_MTU = 1500;
 
 /** Packets from this machine to itself. */
 export class LoopRing {
-  /** Packets that found no slot. */
-  full = 0;
   #input: (pkt: RxPacket) => void = () => undefined;
   readonly #slots: TxPacket[] = [];
   readonly #free: TxPacket[] = [];
@@ -87,14 +86,16 @@ export class LoopRing {
   readonly #batch: TxPacket[] = [];
   readonly #rx = new RxPacket(new Uint8Array(0));
   readonly #kernel: Kernel;
+  readonly #ct: AltCounters;
   readonly #work: NetisrWork = {
     level: NETISR_LINK,
     queued: false,
     run: () => this.#kernel.effects.defer(() => this.#deliver()),
   };
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, counters: AltCounters) {
     this.#kernel = kernel;
+    this.#ct = counters;
   }
 
   onInput(input: (pkt: RxPacket) => void): void {
@@ -110,7 +111,7 @@ export class LoopRing {
     }
     const pkt = this.#free.pop();
     if (pkt === undefined) {
-      this.full++;
+      this.#ct.loopfull++;
       return null;
     }
     pkt.reset();

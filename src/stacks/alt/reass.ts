@@ -23,7 +23,7 @@ export class Reass {
   readonly #bits = new Int32Array(POOL * WORDS);
   readonly #src = new Int32Array(POOL);
   readonly #dst = new Int32Array(POOL);
-  /** ID and protocol; 0: the buffer is free (protocol 0 is not delivered). */
+  /** ID and protocol, plus 1; 0: the buffer is free. */
   readonly #tag = new Int32Array(POOL);
   readonly #until = new Int32Array(POOL);
   /** Units that have come, fragments, and the datagram's length in bytes, -1 while the last fragment has not. */
@@ -47,7 +47,7 @@ export class Reass {
     const ct = this.#ct;
     ct.fragments++;
     const len = p.end - p.off;
-    const tag = (id << 8) | proto;
+    const tag = ((id << 8) | proto) + 1;
     // Every piece but the last is a multiple of 8 bytes; nothing may end beyond the longest datagram.
     if (len === 0 || (more && (len & 7) !== 0) || start + len > 65535 - (p.off - p.ip)) {
       ct.fragdropped++;

@@ -11,7 +11,7 @@ import type { Alt } from './alt.ts';
 import { CTL_NEEDFRAG, CTL_REFUSED, icmpError } from './icmperr.ts';
 import { pseudo4 } from './offload.ts';
 import { at } from './slab.ts';
-import { U_NEXT } from './udpslab.ts';
+import { U_LPORT, U_NEXT } from './udpslab.ts';
 
 export function udpInput(s: Alt): void {
   const { pkt: p, udp, ct } = s;
@@ -67,18 +67,17 @@ function deliver(s: Alt, i: number, src: number, sport: number, b: Uint8Array, o
 function deliverAll(s: Alt, b: Uint8Array, off: number, len: number, sport: number, dport: number): void {
   const { udp } = s;
   const { src, dst } = s.pkt;
-  let found = false;
-  let n = at(udp.boundTo, dport);
-  while (n !== 0) {
-    const next = at(udp.w, udp.row(n - 1) + U_NEXT);
+  const { hits } = udp;
+  let n = 0;
+  for (let p = at(udp.boundTo, dport); p !== 0; p = at(udp.w, udp.row(p - 1) + U_NEXT)) {
     // A socket bound to one of our addresses does not hear a group.
-    if (udp.fit(n - 1, dst, src, sport) >= 0) {
-      found = true;
-      deliver(s, n - 1, src, sport, b, off, len);
-    }
-    n = next !== 0 && (udp.socketOf[next - 1] ?? null) === null ? 0 : next;
+    if (udp.fit(p - 1, dst, src, sport) >= 0) hits[n++] = p - 1;
   }
-  if (!found) s.ct.udp.noportbcast++;
+  if (n === 0) s.ct.udp.noportbcast++;
+  for (let k = 0; k < n; k++) {
+    const i = at(hits, k);
+    if (at(udp.w, udp.row(i) + U_LPORT) === dport) deliver(s, i, src, sport, b, off, len);
+  }
 }
 
 /** An ICMP error about a datagram of ours; told to a connected socket only (RFC 1122 §4.1.3.3). */

@@ -17,10 +17,13 @@ export const U_AUTO = 7;
 export class UdpSlab extends Slab {
   readonly socketOf: (Socket | null)[];
   readonly boundTo = new Int32Array(65536);
+  /** Rows that one datagram goes to, while it is handed out. */
+  readonly hits: Int32Array;
 
   constructor(rows: number) {
     super(rows, ROW_WORDS, U_NEXT);
     this.socketOf = new Array<Socket | null>(rows).fill(null);
+    this.hits = new Int32Array(rows);
   }
 
   bindPort(i: number, laddr: number, lport: number): void {

@@ -5,8 +5,8 @@
 import { sosnddrop } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, REXMT_AT,
-  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE,
+  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, RECOVER, REXMT_AT,
+  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE,
   TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF,
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
@@ -48,6 +48,9 @@ export function processAck(s: Alt, i: number): boolean {
   measure(s, i, ack);
   const flight = (at(w, o + SND_MAX) - una) | 0;
   w[o + SND_UNA] = ack;
+  // What lies behind keeps up, so that it is not ahead when the numbers have gone half round.
+  if (((at(w, o + RECOVER) - ack) | 0) < 0) w[o + RECOVER] = ack;
+  if (((at(w, o + SND_SML) - ack) | 0) < 0) w[o + SND_SML] = ack;
   if (((at(w, o + SND_NXT) - ack) | 0) < 0) w[o + SND_NXT] = ack;
   w[o + RXT_SHIFT] = 0;
   w[o + PROBES] = 0;
@@ -110,6 +113,7 @@ function updateWindow(s: Alt, i: number, win: number): void {
     // The peer answers: ask on for as long as it does.
     w[o + PROBES] = 0;
     if (win > 0) {
+      s.mark(i);
       w[o + FLAGS] = at(w, o + FLAGS) & ~F_PERSIST;
       w[o + REXMT_AT] = 0;
       w[o + RXT_SHIFT] = 0;

@@ -5,7 +5,7 @@
 import type { Errno } from '../../../kern/errno.ts';
 import { soisdisconnected, soseterror } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
-import { FADDR, FLAGS, F_ACKNOW, F_BOUND, F_HASHED, F_QUEUED, F_TS, LADDR, NEXT, PORTS, RANGES, RCV_ADV, RCV_NXT, ROW_SHIFT, SND_MAX, STATE, TS_CLOSED, TS_FREE, TS_OFF, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT } from '../flows.ts'; // prettier-ignore
+import { FADDR, FLAGS, F_ACKNOW, F_BOUND, F_HASHED, F_QUEUED, F_TS, HEAD, LADDR, NEXT, PORTS, RANGES, RCV_ADV, RCV_NXT, ROW_SHIFT, SND_MAX, STATE, TS_CLOSED, TS_FREE, TS_LISTEN, TS_OFF, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
 import { KEEP_TIMEWAIT } from '../wheel.ts';
 import { emitAck, emitReset } from './emit.ts';
@@ -32,6 +32,7 @@ export function endFlow(s: Alt, i: number, err: Errno | null): void {
     w[o + RANGES] = 0;
   }
   s.wheel.cancel(i);
+  if (state === TS_LISTEN) endHalfOpen(s, i);
   const so = flows.socketOf[i] ?? null;
   flows.socketOf[i] = null;
   if (state === TS_SYN_RCVD && so === null) flows.embryonic--;
@@ -52,6 +53,17 @@ export function endFlow(s: Alt, i: number, err: Errno | null): void {
     soseterror(so, err);
   }
   soisdisconnected(so);
+}
+
+/** Half-open connections end with their listener, whose row may be another's soon. Their peers get a reset when they ask. */
+function endHalfOpen(s: Alt, listener: number): void {
+  const { flows } = s;
+  const { w } = flows;
+  for (let k = 0; k < flows.highWater() && flows.embryonic > 0; k++) {
+    const o = k << ROW_SHIFT;
+    if (at(w, o + STATE) !== TS_SYN_RCVD || at(w, o + HEAD) !== listener || (flows.socketOf[k] ?? null) !== null) continue;
+    endFlow(s, k, null);
+  }
 }
 
 /** Ends it with a reset to the peer, if the peer knows of it. */

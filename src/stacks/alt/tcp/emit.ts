@@ -24,7 +24,7 @@ import type { TxPacket } from '../../../kern/packet.ts';
 import type { Alt } from '../alt.ts';
 import {
   DELACK_AT, FADDR, FLAGS, F_ACKNOW, F_SACK, F_TS, F_WSCALE, HEAD, IFX, LADDR, LAST_ACK, MAXSEG, MSS, NEIGHBOUR, NEXTHOP,
-  PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE_GEN, ROW_SHIFT, SCALE, SND_MAX, SND_UNA, STATE, TS_OFF, TS_RECENT, TS_SYN_RCVD,
+  PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE_GEN, ROW_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WND, STATE, TS_ESTABLISHED, TS_OFF, TS_RECENT, TS_SYN_RCVD,
   TS_SYN_SENT, TTL_TOS,
 } from '../flows.ts'; // prettier-ignore
 import type { NetIf } from '../netif.ts';
@@ -207,9 +207,18 @@ function count(s: Alt, len: number, flags: number, seq: number, sndMax: number):
   else ct.tcp.sndacks++;
 }
 
+/** The number of a segment without text: behind all that was sent, but in the peer's window, or the peer takes nothing from it. */
+function emptySeq(s: Alt, i: number): number {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const max = at(w, o + SND_MAX);
+  const edge = (at(w, o + SND_UNA) + at(w, o + SND_WND)) | 0;
+  return at(w, o + STATE) >= TS_ESTABLISHED && ((edge - max) | 0) < 0 ? edge : max;
+}
+
 /** An acknowledgment, at once. */
 export function emitAck(s: Alt, i: number): boolean {
-  return emit(s, i, at(s.flows.w, (i << ROW_SHIFT) + SND_MAX), 0, TH_ACK);
+  return emit(s, i, emptySeq(s, i), 0, TH_ACK);
 }
 
 /** A reset that the peer takes: at its own idea of what comes next. */
@@ -218,5 +227,5 @@ export function emitReset(s: Alt, i: number): void {
   const o = i << ROW_SHIFT;
   const state = at(w, o + STATE);
   if (state === TS_SYN_SENT) return;
-  emit(s, i, at(w, o + SND_MAX), 0, TH_RST | TH_ACK);
+  emit(s, i, emptySeq(s, i), 0, TH_RST | TH_ACK);
 }

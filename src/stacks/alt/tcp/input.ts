@@ -93,7 +93,8 @@ function flowInput(s: Alt, i: number): void {
     return;
   }
   const rcvNxt = at(w, o + RCV_NXT);
-  const wnd = (at(w, o + RCV_ADV) - rcvNxt) | 0;
+  // Below 0 behind a FIN that came at a closed window.
+  const wnd = Math.max(0, (at(w, o + RCV_ADV) - rcvNxt) | 0);
   const { th } = p;
   if ((th & (TH_RST | TH_SYN)) !== 0) {
     const crossed = state === TS_SYN_RCVD && (th & (TH_RST | TH_SYN | TH_ACK)) === (TH_SYN | TH_ACK) && p.seq === at(w, o + IRS);
@@ -217,7 +218,7 @@ function challenge(s: Alt, i: number): void {
   const o = i << ROW_SHIFT;
   const now = s.time.ms | 1;
   const last = at(w, o + CHALLENGED);
-  if (last !== 0 && ((now - last) | 0) < CHALLENGE_MS) {
+  if (last !== 0 && (now - last) >>> 0 < CHALLENGE_MS) {
     s.ct.tcp.challengeacklimited++;
     return;
   }

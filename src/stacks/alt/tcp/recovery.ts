@@ -72,7 +72,7 @@ export function pipe(s: Alt, i: number): number {
   if (at(w, o + DUPACKS) === 0 && at(w, o + RANGES) === 0) return flight;
   const c = rangeSet(s, i, SACKED);
   if (c >= 0 && at(s.ranges.w, c) > 0) {
-    if ((at(w, o + FLAGS) & F_RECOVERY) === 0) return Math.max(0, flight - rangeBytes(s.ranges.w, c));
+    if ((at(w, o + FLAGS) & F_RECOVERY) === 0) return rangeHoles(s.ranges.w, c, una, at(w, o + SND_NXT));
     const fack = rangeEnd(s.ranges.w, c, una);
     const high = at(w, o + HIGH_RXT);
     const rexmitted = rangeHoles(s.ranges.w, c, una, ((high - fack) | 0) < 0 ? high : fack);
@@ -93,7 +93,8 @@ export function takeSack(s: Alt, i: number, opt: TcpOptions, ack: number): boole
     // Only what we have sent and the cumulative acknowledgment does not cover; anything else is old, a D-SACK, or a lie.
     if (((to - from) | 0) <= 0 || ((from - ack) | 0) < 0 || ((to - max) | 0) > 0) continue;
     const c = takeRangeSet(s, i, SACKED);
-    if (c < 0) return fresh;
+    // News that cannot be kept: the acknowledgment counts as a duplicate without SACK does.
+    if (c < 0) return true;
     s.ct.tcp.sack_rcv_blocks++;
     if (rangeAdd(s.ranges.w, c, from, to) === ADD_NEW) fresh = true;
   }
