@@ -165,3 +165,17 @@ describe('headers that lie', () => {
     expect(p.state()).toBe('ESTABLISHED');
   });
 });
+
+describe('limits after weeks without use', () => {
+  it('a budget that was used up is full again', () => {
+    t.sysctl('rstlim', 1);
+    const p = t.peer(9);
+    p.send({ flags: 'S' });
+    p.recv({ flags: 'RA' });
+    p.send({ flags: 'S' });
+    p.recvNothing();
+    t.sim.run(30 * 24 * 3600 * 1000);
+    p.send({ flags: 'S' });
+    p.recv({ flags: 'RA' });
+  });
+});

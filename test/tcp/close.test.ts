@@ -341,3 +341,25 @@ describe('re-entrancy: the user acts from inside its callbacks', () => {
     p.recvNothing();
   });
 });
+
+describe('the reset of an abort', () => {
+  it('lies behind all that was sent, while old data is being sent again', () => {
+    const p = t.established({ mss: 1000 });
+    p.write(3000);
+    expect(p.recvAll()).toHaveLength(3);
+    p.wait(2000);
+    p.recv({ seq: 1, len: 1000 });
+    soabort(p.socket());
+    p.recv({ flags: 'RA', seq: 3001 });
+  });
+
+  it('lies within the window while that is probed', () => {
+    const p = t.established({ mss: 1000 });
+    p.send({ win: 0 });
+    p.write(3000);
+    p.wait(2000);
+    p.recv({ seq: 1, len: 1 });
+    soabort(p.socket());
+    p.recv({ flags: 'RA', seq: 1 });
+  });
+});

@@ -364,6 +364,39 @@ describe('initial sequence numbers (RFC 6528)', () => {
   });
 });
 
+describe('the round trip of a simultaneous open', () => {
+  it('is not measured from the first SYN when a second one went (Karn)', () => {
+    const p = t.synSent();
+    t.run(500);
+    p.send({ flags: 'S', seq: 0, opts: { mss: 1460 } });
+    p.recv({ flags: 'SA', seq: 0, ack: 1 });
+    p.nxt = 1;
+    p.send({ ack: 1 });
+    expect(p.state()).toBe('ESTABLISHED');
+    expect(p.info().rtt).toBe(0);
+  });
+});
+
+describe('the window of a SYN is not scaled (RFC 7323 §2.2)', () => {
+  it('nor is that of a SYN,ACK with data', () => {
+    const p = t.synSent();
+    p.send({ flags: 'SA', seq: 0, ack: 1, win: 5000, data: 'hello', opts: { mss: 1460, wscale: 7 } });
+    expect(p.info().snd_wnd).toBe(5000);
+    p.nxt = 6;
+    p.send({ ack: 1, win: 5000 });
+    expect(p.info().snd_wnd).toBe(5000 << 7);
+  });
+
+  it('nor that of the SYN,ACK that ends a simultaneous open', () => {
+    const p = t.synSent();
+    p.send({ flags: 'S', seq: 0, win: 5000, opts: { mss: 1460, wscale: 7 } });
+    p.recv({ flags: 'SA', seq: 0, ack: 1 });
+    p.send({ flags: 'SA', seq: 0, ack: 1, win: 5000, opts: { mss: 1460, wscale: 7 } });
+    expect(p.state()).toBe('ESTABLISHED');
+    expect(p.info().snd_wnd).toBe(5000);
+  });
+});
+
 function isSocket(r: unknown): boolean {
   return typeof r === 'object';
 }

@@ -144,3 +144,31 @@ describe('our window closed (MUST-66)', () => {
     expect(sotakeerror(q.socket())).toBe('ECONNRESET');
   });
 });
+
+describe('a window that is open a little', () => {
+  it('and told again and again does not hold data back for ever (RFC 9293 §3.8.6.2.1: override timeout)', () => {
+    p.write(3000);
+    let ms = 0;
+    for (; ms < 5000 && t.stat('sndprobe') === 0 && t.stat('sndpack') === 0; ms += 100) {
+      p.send({ win: 100 });
+      t.run(100);
+    }
+    expect(ms).toBeLessThanOrEqual(1000);
+    p.recv({ seq: 1, len: 100 });
+  });
+});
+
+describe('nothing left to send', () => {
+  it('ends the probing: an idle connection with a closed window stays', () => {
+    t.sysctl('maxpersistidle', 10_000);
+    t.sysctl('persmax', 1000);
+    p.write('x');
+    p.wait(1000);
+    p.recv({ seq: 1, len: 1 });
+    p.send({ ack: 2, win: 0 });
+    t.run(60_000);
+    p.recvNothing();
+    expect(p.state()).toBe('ESTABLISHED');
+    expect(t.stat('persisttimeo')).toBe(1);
+  });
+});

@@ -187,3 +187,27 @@ describe('Reass', () => {
     );
   });
 });
+
+describe('a duplicate out of order without SACK', () => {
+  it('leaves nothing behind: ACKs go with data again', () => {
+    const p = t.established();
+    p.send(piece(101, 201));
+    p.send(piece(101, 201));
+    p.send(piece(1, 101));
+    p.recvAll();
+    p.nxt = 201;
+    const before = t.stat('preddat');
+    p.sendData(bytes(100, 200));
+    expect(t.stat('preddat')).toBe(before + 1);
+  });
+});
+
+describe('an old segment that comes late', () => {
+  it('does not tell the window', () => {
+    const p = t.established();
+    p.sendData(bytes(100, 0));
+    p.sendData(bytes(100, 100));
+    p.send({ seq: 1, data: bytes(100), win: 10 });
+    expect(p.info().snd_wnd).toBe(65_535);
+  });
+});

@@ -100,16 +100,16 @@ describe('fast retransmit and recovery', () => {
     expect(seqs(p)).toEqual([10_001, 11_001]);
     p.send({ ack: 1 });
     expect(seqs(p)).toEqual([1]);
-    // Half of the 12 in flight, and the three that have left.
-    expect(p.info()).toMatchObject({ snd_ssthresh: 6000, snd_cwnd: 9000, ca_state: 'recovery' });
-    for (let i = 0; i < 3; i++) p.send({ ack: 1 });
+    // Half of the 10 in flight without limited transmit's, and the three that have left.
+    expect(p.info()).toMatchObject({ snd_ssthresh: 5000, snd_cwnd: 8000, ca_state: 'recovery' });
+    for (let i = 0; i < 4; i++) p.send({ ack: 1 });
     expect(seqs(p)).toEqual([]);
     p.send({ ack: 1 });
     expect(seqs(p)).toEqual([12_001]);
     p.send({ ack: 12_001 });
     // Deflated: what is in flight and one more, at most the threshold.
     expect(p.info().ca_state).toBe('open');
-    expect(p.info().snd_cwnd).toBeLessThanOrEqual(6000);
+    expect(p.info().snd_cwnd).toBeLessThanOrEqual(5000);
     t.run(100);
     expect(t.stat('rexmttimeo')).toBe(0);
   });
@@ -191,5 +191,23 @@ describe('TSO', () => {
     p.recv({ seq: 1, len: 1000 });
     p.send({ ack: 1001 });
     p.recv({ seq: 1001, len: 2000 });
+  });
+});
+
+describe('what is no duplicate ACK, and no data in flight', () => {
+  it('the peer’s own data once more says nothing of ours (RFC 5681 §2)', () => {
+    const p = flying(10);
+    p.sendData(100);
+    p.recvAll();
+    for (let i = 0; i < 4; i++) p.send({ flags: 'PA', seq: 1, data: 100 });
+    expect(t.stat('rcvdupack')).toBe(0);
+    expect(t.stat('fastrexmit')).toBe(0);
+  });
+
+  it('what limited transmit sent does not raise the threshold (RFC 5681 §3.2 step 2)', () => {
+    const p = flying(10);
+    for (let i = 0; i < 3; i++) p.send({ ack: 1 });
+    expect(seqs(p)).toEqual([10_001, 11_001, 1]);
+    expect(p.info().snd_ssthresh).toBe(5000);
   });
 });

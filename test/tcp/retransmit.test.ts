@@ -211,3 +211,21 @@ describe('windows that shrink (SHLD-14..17, MUST-34)', () => {
     expect(p.recvAll().map((s) => s.seq)).toEqual([1, 1461]);
   });
 });
+
+describe('Karn’s rule (RFC 6298 §3)', () => {
+  it('holds for a segment that was sent again with new data behind it', () => {
+    const p = t.established({ mss: 1460 });
+    t.run(1000);
+    p.write(100);
+    p.recv({ len: 100 });
+    p.write(500);
+    p.wait(5000);
+    p.recv({ seq: 1, len: 600 });
+    const before = t.stat('rttupdated');
+    // Answers the first transmission, late.
+    p.send({ ack: 101 });
+    expect(t.stat('rttupdated')).toBe(before);
+    p.send({ ack: 601 });
+    expect(t.stat('rttupdated')).toBe(before);
+  });
+});

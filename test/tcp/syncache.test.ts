@@ -141,3 +141,17 @@ describe('cookies', () => {
     expect(t.stat('sc_recvcookie')).toBe(0);
   });
 });
+
+describe('the ACK of a cookie', () => {
+  it('for which there is no room to be accepted is as good as lost', () => {
+    t.sysctl('syncache.cachelimit', 1);
+    const listener = t.listen(80, 0);
+    const [, second, third] = [syn()!, syn()!, syn()!];
+    second.send({ ack: 1 });
+    third.send({ ack: 1 });
+    third.recvNothing();
+    ok(soaccept(listener));
+    third.send({ ack: 1 });
+    ok(soaccept(listener));
+  });
+});

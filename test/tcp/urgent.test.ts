@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MSG_OOB, MSG_PEEK, soreceive, sosendoob } from '../../src/kern/socket/calls.ts';
 import { SOL_SOCKET, SO_OOBINLINE } from '../../src/kern/socket/soconst.ts';
 import { SS_RCVATMARK } from '../../src/kern/socket/socket.ts';
+import type { Tcb } from '../../src/stacks/inet/tcp/tcb.ts';
 import { type Peer, TcpHarness, bytes } from './harness.ts';
 
 let t: TcpHarness;
@@ -79,5 +80,51 @@ describe('sending', () => {
     sosendoob(p.socket(), ascii('X'), 0, 1);
     const got = p.recv({});
     expect(got.flags).toContain('U');
+  });
+});
+
+describe('after very much data', () => {
+  /** As if `n` bytes had come and gone. */
+  const pass = (n: number): void => {
+    const tcb = p.socket().pcb as Tcb;
+    for (const key of ['rcvNxt', 'rcvAdv', 'lastAckSent', 'sndWl1'] as const) tcb[key] = (tcb[key] + n) | 0;
+    p.nxt += n;
+    p.sendData('.');
+    p.read();
+  };
+
+  it('an urgent byte long ago does not hide a new one', () => {
+    p.sendData('X', { flags: 'UPA', urp: 1 });
+    expect(oob()).toBe(88);
+    pass(0x6000_0000);
+    pass(0x6000_0000);
+    p.sendData('Y', { flags: 'UPA', urp: 1 });
+    expect(oob()).toBe(89);
+  });
+
+  it('nor takes a byte out of the stream when the numbers come round', () => {
+    p.sendData('X', { flags: 'UPA', urp: 1 });
+    for (const n of [0x6000_0000, 0x6000_0000, 0x3fff_fff0]) pass(n);
+    p.sendData(bytes(100));
+    expect(p.read()).toEqual(bytes(100));
+  });
+});
+
+describe('with segmentation offload', () => {
+  it('no frame with an urgent pointer is cut by the link: each piece would point elsewhere', () => {
+    t.close();
+    t = new TcpHarness({ offload: true });
+    p = t.established({ mss: 1000 });
+    p.send({ win: 0 });
+    p.write(5000);
+    expect(sosendoob(p.socket(), ascii('X'), 0, 1)).toBeNull();
+    p.recvAll();
+    p.send({ win: 65_535 });
+    const sent = p.recvAll().filter((s) => s.flags.includes('U'));
+    expect(sent.length).toBeGreaterThan(1);
+    for (const s of sent) {
+      expect(s.gsoSize).toBe(0);
+      expect(s.seq + s.urp).toBe(5002);
+    }
   });
 });

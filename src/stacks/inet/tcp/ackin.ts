@@ -3,7 +3,6 @@
  */
 import { soisdisconnected, sosnddrop } from '../../../kern/socket/upcalls.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
-import { TH_FIN } from '../../../wire/tcp.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { challengeAllowed, sendReset } from './respond.ts';
 import { rttOnAck } from './rtt.ts';
@@ -33,7 +32,7 @@ export function ackInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
       return false;
     }
     tcb.sndUna = tcb.sndNxt = ack;
-    tcb.sndWnd = tcb.maxSndWnd = seg.wnd << tcb.sndScale;
+    tcb.sndWnd = tcb.maxSndWnd = windowOf(tcb, seg);
     tcb.sndWl1 = seg.seq;
     tcb.sndWl2 = ack;
     becomeEstablished(tcp, tcb, seg);
@@ -64,6 +63,11 @@ export function ackInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   return true;
 }
 
+/** The peer's window in bytes. That of a SYN is not scaled: RFC 7323 §2.2. */
+function windowOf(tcb: Tcb, seg: Segment): number {
+  return seg.syn ? seg.wnd : seg.wnd << tcb.sndScale;
+}
+
 /** An ACK that only answers something odd: within the limits of RFC 5961 §7. */
 function oweAck(tcp: TcpInst, tcb: Tcb): void {
   if (!challengeAllowed(tcp, tcb)) return;
@@ -73,7 +77,7 @@ function oweAck(tcp: TcpInst, tcb: Tcb): void {
 
 /** The same ACK again. RFC 5681 §2 says when it is a duplicate: data in flight, no data, no FIN, the window as it was. */
 function sameAck(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
-  if (seg.len > 0 || (seg.flags & TH_FIN) !== 0 || seg.wnd << tcb.sndScale !== tcb.sndWnd) return;
+  if (seg.carries || windowOf(tcb, seg) !== tcb.sndWnd) return;
   if (tcb.sndMax === tcb.sndUna || !timerArmed(tcb, T_REXMT)) {
     tcb.dupAcks = 0;
     return;
@@ -85,15 +89,17 @@ function sameAck(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
 /** RFC 9293 §3.10.7.4: only a segment that is not older than the last one tells the window. */
 function updateWindow(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   if (!(seqLt(tcb.sndWl1, seg.seq) || (tcb.sndWl1 === seg.seq && seqLeq(tcb.sndWl2, seg.ack)))) return;
-  const wnd = seg.wnd << tcb.sndScale;
-  if (wnd > tcb.sndWnd && seg.len === 0 && tcb.sndWl2 === seg.ack) tcp.stats.rcvwinupd++;
+  const wnd = windowOf(tcb, seg);
+  const before = tcb.sndWnd;
+  if (wnd > before && seg.len === 0 && tcb.sndWl2 === seg.ack) tcp.stats.rcvwinupd++;
   tcb.sndWnd = wnd;
   tcb.sndWl1 = seg.seq;
   tcb.sndWl2 = seg.ack;
   if (wnd > tcb.maxSndWnd) tcb.maxSndWnd = wnd;
-  // A window that opens ends the probing; output finds out what may go.
+  // A window that opens ends the probing; output finds out what may go. One that was open a little leaves the timer alone, which
+  // sends what fits when nothing else does (RFC 9293 §3.8.6.2.1).
   if (tcb.so.snd.cc > 0) {
-    if (wnd > 0 && timerArmed(tcb, T_PERSIST)) {
+    if (wnd > 0 && before === 0 && timerArmed(tcb, T_PERSIST)) {
       timerStop(tcb, T_PERSIST);
       tcb.rxtShift = 0;
     }
@@ -111,6 +117,11 @@ export function ackNew(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): voi
   if (tcb.rxtShift > 0) {
     tcb.rxtShift = 0;
     tcb.softError = null;
+  }
+  if (acked >= snd.cc && timerArmed(tcb, T_PERSIST)) {
+    // Nothing left to probe with; a FIN needs no window.
+    timerStop(tcb, T_PERSIST);
+    tcp.mark(tcb);
   }
   const inRecovery = (tcb.flags & TF_FASTRECOVERY) !== 0;
   const goesOn = tcb.recovery.newAck(tcb, ack, acked);

@@ -4,6 +4,7 @@
  */
 import { SS_CANTRCVMORE } from '../../../kern/socket/socket.ts';
 import { socantrcvmore, sorcv, sorcvcommit } from '../../../kern/socket/upcalls.ts';
+import { seqLt } from '../../../wire/seq.ts';
 import { TH_FIN } from '../../../wire/tcp.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { Reass } from './reass.ts';
@@ -81,6 +82,8 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   tcp.mark(tcb);
 
   const urg = tcb.urgent === null ? -1 : urgentOffset(tcb, seq, len);
+  // A mark that is passed is pulled along, so that it never lies ahead again when the numbers come round.
+  if (tcb.urgent !== null && seqLt(tcb.urgent.rcvUp, tcb.rcvNxt)) tcb.urgent.rcvUp = tcb.rcvNxt;
   if (urg >= 0) urgentOf(tcb).oob = bytes[data + urg] as number;
   if (urg < 0 || so.rcv.placed > 0) {
     // With early data behind it an urgent byte stays in the stream too: taking it out would move what lies there.
@@ -112,8 +115,10 @@ function early(tcp: TcpInst, tcb: Tcb, seg: Segment, fin: boolean): void {
     if (reass.has(seq, end)) {
       stats.rcvduppack++;
       stats.rcvdupbyte += len;
-      reass.dupStart = seq;
-      reass.dupEnd = end;
+      if ((tcb.flags & TF_SACK) !== 0) {
+        reass.dupStart = seq;
+        reass.dupEnd = end;
+      }
       return;
     }
     if (!so.rcv.place((seq - tcb.rcvNxt) | 0, seg.bytes, seg.data, len)) {

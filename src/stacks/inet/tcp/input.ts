@@ -15,6 +15,8 @@ import {
   TCP_SPORT,
   TCP_URP,
   TCP_WIN,
+  TH_FIN,
+  TH_SYN,
   parseTcpOptions,
   tcpHdrLen,
 } from '../../../wire/tcp.ts';
@@ -73,6 +75,8 @@ export class Input {
     seg.seq = get32(b, o + TCP_SEQ);
     seg.ack = get32(b, o + TCP_ACK);
     seg.flags = get8(b, o + TCP_FLAGS);
+    seg.syn = (seg.flags & TH_SYN) !== 0;
+    seg.carries = seg.len > 0 || (seg.flags & TH_FIN) !== 0;
     seg.wnd = get16(b, o + TCP_WIN);
     seg.urp = get16(b, o + TCP_URP);
     seg.gsoSize = pkt.gsoSize;

@@ -27,6 +27,9 @@ export class Segment {
   seq = 0;
   ack = 0;
   flags = 0;
+  /** As it came, before anything was cut off: with a SYN; with data or a FIN. */
+  syn = false;
+  carries = false;
   /** Window as it is in the header. */
   wnd = 0;
   urp = 0;

@@ -29,12 +29,11 @@ export function listenInput(
     return null;
   }
   if ((seg.flags & TH_ACK) !== 0) {
-    const tcb = (seg.flags & TH_SYN) === 0 ? cookieInput(tcp, listener, seg, lport, fport) : null;
-    if (tcb === null) {
-      stats.noport++;
-      sendReset(tcp, seg);
-    }
-    return tcb;
+    const sc = (seg.flags & TH_SYN) === 0 ? cookieInput(tcp, listener, seg, lport, fport) : null;
+    if (sc !== null) return complete(tcp, sc, seg, false);
+    stats.noport++;
+    sendReset(tcp, seg);
+    return null;
   }
   if ((seg.flags & TH_SYN) === 0) {
     stats.rcvnoack++;
@@ -135,8 +134,8 @@ function shiftOf(tcp: TcpInst, sc: SynConn): number {
   return sc.sndScale >= 0 ? windowScaleFor(tcp.config.recvbufMax) : 0;
 }
 
-/** The ACK of a cookie makes a connection of which nothing was kept. */
-function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, fport: number): Tcb | null {
+/** What the ACK of a cookie says of a half-open connection of which nothing was kept; null: it is none. */
+function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, fport: number): SynConn | null {
   if (!tcp.config.syncookies || fport === 0) return null;
   const { ip } = seg;
   const irs = (seg.seq - 1) | 0;
@@ -163,7 +162,7 @@ function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, f
     sc.tsRecent = seg.opts.tsVal;
     sc.tsOffset = tcp.isn.tsOffset(ip.dst, ip.src, lport, fport);
   }
-  return complete(tcp, sc, seg, false);
+  return sc;
 }
 
 /** Makes a socket and a control block of a half-open connection. `cached`: it is in the table and the lists. */

@@ -55,7 +55,8 @@ export const newrenoClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConf
     congSignal: (_config, tcb, kind) => {
       switch (kind) {
         case CC_NDUPACK:
-          tcb.ssthresh = halfFlight(tcb);
+          // RFC 5681 §3.2 step 2: without what limited transmit sent beyond the window.
+          tcb.ssthresh = Math.min(halfFlight(tcb), Math.max(tcb.cwnd >> 1, 2 * tcb.mss));
           break;
         case CC_ECN:
           tcb.ssthresh = halfFlight(tcb);

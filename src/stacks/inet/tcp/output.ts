@@ -30,6 +30,7 @@ import {
   type Tcb,
 } from './tcb.ts';
 import { timerArm, timerArmed, timerStop } from './timerset.ts';
+import { bareSeq } from './window.ts';
 
 /** When there was no slot for an ACK it is tried again after this. */
 const RETRY_MS = 10;
@@ -103,7 +104,7 @@ export class Output {
   }
 
   #ack(tcb: Tcb, route: Route): boolean {
-    if (this.#maker.data(tcb, route, this.#ackSeq(tcb), 0, 0, TH_ACK, true)) {
+    if (this.#maker.data(tcb, route, bareSeq(tcb), 0, 0, TH_ACK, true)) {
       this.#tcp.stats.sndacks++;
       return true;
     }
@@ -111,17 +112,11 @@ export class Output {
     return false;
   }
 
-  /** Sequence number of a segment without any: the highest sent, but within the peer's window, or it would not be heard. */
-  #ackSeq(tcb: Tcb): number {
-    const out = (tcb.sndMax - tcb.sndUna) | 0;
-    return out <= tcb.sndWnd ? tcb.sndMax : (tcb.sndUna + tcb.sndWnd) | 0;
-  }
-
   #data(tcb: Tcb, route: Route): void {
     const tcp = this.#tcp;
     const { snd } = tcb.so;
     const idle = tcb.sndMax === tcb.sndUna;
-    if (idle && snd.cc > 0 && ((tcp.time.ms - tcb.sndTime) | 0) >= tcb.rto) tcb.cc.afterIdle(tcb);
+    if (idle && snd.cc > 0 && (tcp.time.ms - tcb.sndTime) >>> 0 >= tcb.rto) tcb.cc.afterIdle(tcb);
     this.#retransmitHoles(tcb, route);
 
     const { mss } = tcb;
@@ -177,6 +172,8 @@ export class Output {
     const { mss } = tcb;
     const { ifp } = route;
     if ((ifp.capEnable() & (isV4(tcb.faddr) ? IFCAP_TSO4 : IFCAP_TSO6)) === 0 || !this.#tcp.config.tso) return mss;
+    // Cut by the link, each piece would have the same urgent pointer, and point elsewhere.
+    if (tcb.urgent !== null && tcb.urgent.hasSnd) return mss;
     const headers = headersLen(tcb.faddr) + ((tcb.flags & TF_TSTMP) !== 0 ? TCPOLEN_TSTAMP_APPA : 0);
     const room = ifp.tsoMax() - headers;
     return room < 2 * mss ? mss : room - (room % mss);
@@ -204,7 +201,7 @@ export class Output {
   #send(tcb: Tcb, route: Route, len: number, off: number, tail: boolean, fin: boolean, force: boolean): boolean {
     const tcp = this.#tcp;
     const { stats } = tcp;
-    const seq = len > 0 || fin ? tcb.sndNxt : this.#ackSeq(tcb);
+    const seq = len > 0 || fin ? tcb.sndNxt : bareSeq(tcb);
     let flags = TH_ACK;
     if (fin) flags |= TH_FIN;
     if (tail && len > 0) flags |= TH_PUSH;
@@ -238,8 +235,9 @@ export class Output {
     }
     tcb.sndNxt = next;
     if (seqGt(next, tcb.sndMax)) {
+      // Karn: what begins with bytes that went before is not timed.
+      if ((tcb.flags & TF_TIMING) === 0 && seq === tcb.sndMax) this.#time(tcb, seq);
       tcb.sndMax = next;
-      if ((tcb.flags & TF_TIMING) === 0) this.#time(tcb, seq);
     }
     if (!timerArmed(tcb, T_REXMT)) {
       if (timerArmed(tcb, T_PERSIST)) tcb.rxtShift = 0;

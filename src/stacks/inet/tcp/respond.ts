@@ -74,7 +74,7 @@ export function sendBare(
 export function sendReset(tcp: TcpInst, seg: Segment): void {
   if ((seg.flags & TH_RST) !== 0 || seg.ip.group || tcp.ip.isGroup(seg.ip.src)) return;
   const { limits, config, stats } = tcp;
-  if (((tcp.time.ms - limits.rstMs) | 0) >= 1000) {
+  if ((tcp.time.ms - limits.rstMs) >>> 0 >= 1000) {
     limits.rstMs = tcp.time.ms;
     limits.rstsLeft = config.rstLimit;
   }
@@ -111,7 +111,7 @@ const CHALLENGE_WINDOW_MS = 5000;
 export function challengeAllowed(tcp: TcpInst, tcb: Tcb | null): boolean {
   const { config, limits, stats, time } = tcp;
   if (tcb !== null) {
-    if (tcb.challenges === 0 || ((time.ms - tcb.challengeMs) | 0) >= CHALLENGE_WINDOW_MS) {
+    if (tcb.challenges === 0 || (time.ms - tcb.challengeMs) >>> 0 >= CHALLENGE_WINDOW_MS) {
       tcb.challengeMs = time.ms;
       tcb.challenges = 0;
     }
@@ -120,7 +120,7 @@ export function challengeAllowed(tcp: TcpInst, tcb: Tcb | null): boolean {
       return false;
     }
   }
-  if (((time.ms - limits.challengeMs) | 0) >= 1000) {
+  if ((time.ms - limits.challengeMs) >>> 0 >= 1000) {
     // Drawn anew each second, from half to one and a half: a count that strangers can see must not tell (CVE-2016-5696).
     limits.challengeMs = time.ms;
     limits.challengesLeft = (config.challengeLimit >>> 1) + (tcp.kernel.random.u32() % config.challengeLimit) + 1;

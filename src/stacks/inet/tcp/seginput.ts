@@ -148,7 +148,7 @@ function timestampOk(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     return false;
   }
   if ((tcb.flags & TF_TSVALID) === 0 || !seqLt(seg.opts.tsVal, tcb.tsRecent)) return true;
-  if (((tcp.time.ms - tcb.tsRecentMs) | 0) > PAWS_IDLE_MS) {
+  if ((tcp.time.ms - tcb.tsRecentMs) >>> 0 > PAWS_IDLE_MS) {
     // RFC 7323 §5.5: too old to compare with.
     tcb.flags &= ~TF_TSVALID;
     tcb.tsRecent = seg.opts.tsVal;
@@ -164,7 +164,7 @@ function timestampOk(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
 function trim(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   const { stats } = tcp;
   const old = (tcb.rcvNxt - seg.seq) | 0;
-  if (old > 0) trimFront(tcp, tcb, seg, old);
+  if (old > 0 && !trimFront(tcp, tcb, seg, old)) return true;
   const wnd = rcvWindow(tcb);
   const over = (seg.seq + seg.len - tcb.rcvNxt - wnd) | 0;
   if (over <= 0) return true;
@@ -188,8 +188,11 @@ function trim(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   return true;
 }
 
-/** `old` bytes of the segment came before. Of a whole duplicate only the ACK is left. */
-function trimFront(tcp: TcpInst, tcb: Tcb, seg: Segment, old: number): void {
+/**
+ * `old` bytes of the segment came before. Of a whole duplicate only the ACK is left (false), with the sequence number as it came: an old
+ * segment must not tell the window.
+ */
+function trimFront(tcp: TcpInst, tcb: Tcb, seg: Segment, old: number): boolean {
   const { stats } = tcp;
   const fin = (seg.flags & TH_FIN) !== 0;
   if (old > seg.len || (old === seg.len && !fin)) {
@@ -200,10 +203,8 @@ function trimFront(tcp: TcpInst, tcb: Tcb, seg: Segment, old: number): void {
     if (seg.len > 0 || fin || old === 1) oweAck(tcp, tcb);
     else challenge(tcp, tcb);
     seg.flags &= ~(TH_FIN | TH_PUSH | TH_URG);
-    seg.seq = tcb.rcvNxt;
-    seg.data += seg.len;
     seg.len = 0;
-    return;
+    return false;
   }
   stats.rcvpartduppack++;
   stats.rcvpartdupbyte += old;
@@ -216,6 +217,7 @@ function trimFront(tcp: TcpInst, tcb: Tcb, seg: Segment, old: number): void {
     seg.urp = 0;
     seg.flags &= ~TH_URG;
   }
+  return true;
 }
 
 /** The next ACK reports it (RFC 2883). */

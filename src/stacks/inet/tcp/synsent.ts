@@ -56,6 +56,8 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     // Simultaneous open (MUST-10): our SYN again, now with an ACK. What else came with theirs will come again.
     setState(tcb, TCPS_SYN_RECEIVED);
     tcb.sndNxt = tcb.iss;
+    // Karn: what is sent twice is not timed.
+    tcb.flags &= ~TF_TIMING;
     tcp.mark(tcb);
     return false;
   }

@@ -5,6 +5,7 @@ import { TH_ACK, TH_RST } from '../../../wire/tcp.ts';
 import { sendBare } from './respond.ts';
 import { TCPS_CLOSED, TCPS_ESTABLISHED, TCPS_LISTEN, TCPS_SYN_RECEIVED, TCPS_TIME_WAIT, setState } from './states.ts';
 import { TF_BOUND, TF_DEAD, TF_INTABLE, TF_TSTMP, type Tcb } from './tcb.ts';
+import { bareSeq } from './window.ts';
 
 /** Takes a connection out of all tables and stops its timers. Its socket is not told. */
 function release(tcb: Tcb): void {
@@ -63,13 +64,13 @@ function end(tcb: Tcb): void {
   setState(tcb, TCPS_CLOSED);
 }
 
-/** RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>. */
+/** RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>, SND.NXT being what the peer expects when all has arrived, whatever is sent again. */
 function sendAbort(tcb: Tcb): void {
   const { tcp } = tcb;
   tcp.stats.sndrst++;
   const ts = (tcb.flags & TF_TSTMP) !== 0;
   const tsVal = (tcp.time.ms + tcb.tsOffset) | 0;
-  sendBare(tcp, tcb, tcb.so.fib, tcb.sndNxt, tcb.rcvNxt, TH_RST | TH_ACK, 0, ts, tsVal, tcb.tsRecent);
+  sendBare(tcp, tcb, tcb.so.fib, bareSeq(tcb), tcb.rcvNxt, TH_RST | TH_ACK, 0, ts, tsVal, tcb.tsRecent);
 }
 
 /**

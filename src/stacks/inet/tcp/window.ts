@@ -19,6 +19,12 @@ export function rcvWindow(tcb: Tcb): number {
   return adv > 0 ? adv : 0;
 }
 
+/** Sequence number of a segment without any: the highest sent, but within the peer's window, or it would not be heard. */
+export function bareSeq(tcb: Tcb): number {
+  const out = (tcb.sndMax - tcb.sndUna) | 0;
+  return out <= tcb.sndWnd ? tcb.sndMax : (tcb.sndUna + tcb.sndWnd) | 0;
+}
+
 /** Bytes that we would offer now: never less than promised, none rather than a silly few. */
 export function windowToOffer(tcb: Tcb): number {
   const { so } = tcb;
