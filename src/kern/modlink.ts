@@ -3,7 +3,7 @@
  */
 import type { Errno } from './errno.ts';
 import type { Kernel } from './kernel.ts';
-import type { SysinitEntry, SysinitLevel, SysinitOrder } from './sysinit.ts';
+import { SI_ORDER, SI_SUB, type SysinitEntry, type SysinitLevel, type SysinitOrder } from './sysinit.ts';
 import type { Undo, UndoList } from './undo.ts';
 
 /** Version of the contracts between kernel and modules. A module built for another one is refused. */
@@ -112,10 +112,28 @@ export function checkSpec(spec: ModuleSpec): string | null {
     return `module ${spec.name} was built for kernel contract ${spec.contract}; this kernel has contract ${KERN_CONTRACT}`;
   }
   if (!Number.isInteger(spec.version)) return `module ${spec.name} has no version`;
-  const bad = spec.depends?.find((need) => !(need.min <= need.preferred && need.preferred <= need.max));
+  const { depends = [], level = 'KLD', order = 'ANY' } = spec;
+  if (!isPlace(level, order)) return `module ${spec.name} has an unknown start-up level or order`;
+  if (!Array.isArray(depends) || !depends.every((need) => typeof need?.name === 'string')) {
+    return `module ${spec.name}: what it depends on is no list of names and versions`;
+  }
+  const bad = depends.find((need) => !(need.min <= need.preferred && need.preferred <= need.max));
   return bad === undefined
     ? null
     : `module ${spec.name}: the range of ${describeNeed(bad)} is empty or lacks the preferred version`;
+}
+
+function isPlace(level: string, order: string): boolean {
+  return Object.hasOwn(SI_SUB, level) && Object.hasOwn(SI_ORDER, order);
+}
+
+/** A new module's start-up entries. Throws for what is no module, or an entry that could come at any time. */
+export function entriesOf(instance: ModuleInstance): readonly SysinitEntry[] {
+  if (typeof instance !== 'object' || instance === null) throw new TypeError('create() made nothing');
+  const { sysinits = [] } = instance;
+  const lost = sysinits.find(({ level, order }) => !isPlace(level, order));
+  if (lost !== undefined) throw new TypeError(`entry ${lost.name} has an unknown level or order`);
+  return sysinits;
 }
 
 /** What modevent_nop(9) answers. */

@@ -19,6 +19,7 @@ import {
   type Queued,
   checkSpec,
   chooseVersion,
+  entriesOf,
   needs,
   unmetNeed,
 } from './modlink.ts';
@@ -155,11 +156,11 @@ export class ModuleRegistry {
     };
     try {
       mod.instance = spec.create(this.#kernel, undos.own);
+      mod.entries = entriesOf(mod.instance).map((entry) => this.#guardEntry(mod, entry));
     } catch (error) {
       undos.run();
       return this.#fail('ENOEXEC', `module ${spec.name} cannot be created: ${String(error)}`);
     }
-    mod.entries = (mod.instance.sysinits ?? []).map((entry) => this.#guardEntry(mod, entry));
     this.#table.set(spec.name, mod);
     return mod;
   }
@@ -242,7 +243,8 @@ export class ModuleRegistry {
         if (err === null || this.#kernel.state() !== 'booting') return err;
         return this.#bootFailure(mod, this.#fail('ENOEXEC', `module ${name}: ${err} at ${entry.level}`));
       },
-      undo: () => void guarded(() => (entry.undo?.(), null)),
+      // The entry whose failure took an optional module out has not run, though the start-up went on.
+      undo: () => void (mod.state === 'gone' || guarded(() => (entry.undo?.(), null))),
     };
   }
 
@@ -272,6 +274,9 @@ export class ModuleRegistry {
       const offer = need.name === KERNEL_MODULE || this.#table.has(need.name) ? null : this.#offered(need);
       const failure = offer === null ? null : this.#loadNow(offer, [...path, name], pulled);
       if (failure !== null) return failure;
+      if (this.#table.get(need.name)?.state === 'unloading') {
+        return this.#fail('ENOEXEC', `module ${name} depends on ${need.name}, which is being unloaded`);
+      }
     }
     const unmet = this.#unmet(spec);
     if (unmet !== null) return this.#fail('ENOEXEC', `module ${name} ${unmet}`);

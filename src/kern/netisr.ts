@@ -71,14 +71,24 @@ export class Netisr {
   /** Runs until all queues are empty: a link's flush may deliver (loopback) and so wake the stack again. */
   #drain(): void {
     const [stack, link, last] = this.#queues;
-    for (let round = 0; round < BUDGET; round++) {
-      const work = stack.shift() ?? link.shift() ?? last.shift();
-      if (work === undefined) return;
-      work.queued = false;
-      work.run();
+    let round = 0;
+    try {
+      for (; round < BUDGET; round++) {
+        const work = stack.shift() ?? link.shift() ?? last.shift();
+        if (work === undefined) return;
+        work.queued = false;
+        work.run();
+      }
+    } finally {
+      // Over the budget, or work has thrown: the rest has its turn all the same.
+      if (stack.length + link.length + last.length > 0) {
+        if (round === BUDGET) this.counters.overbudget++;
+        this.#again();
+      }
     }
-    if (stack.length + link.length + last.length === 0) return;
-    this.counters.overbudget++;
+  }
+
+  #again(): void {
     if (this.#armed) return;
     this.#armed = true;
     this.#effects.yield(this.#deferred);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Errno } from '../../src/kern/errno.ts';
+import { type Errno, isErrno } from '../../src/kern/errno.ts';
 import type { Kernel } from '../../src/kern/kernel.ts';
 import {
   KERN_CONTRACT,
@@ -10,6 +10,7 @@ import {
   chooseVersion,
 } from '../../src/kern/module.ts';
 import { bindObject, defineClass } from '../../src/kern/kobj.ts';
+import { Proc } from '../../src/kern/proc/proc.ts';
 import { AF_INET, type ProtoMethods, SOCK_STREAM, protoInterface } from '../../src/kern/socket/protosw.ts';
 import { SI_SUB, type SysinitEntry } from '../../src/kern/sysinit.ts';
 import type { Undo } from '../../src/kern/undo.ts';
@@ -510,5 +511,71 @@ describe('order', () => {
     expect(levels).toContainEqual(['run load netstack_x', 'NETSTACK']);
     const order = levels.map(([, level]) => SI_SUB[level]);
     expect(order).toEqual([...order].sort((a, b) => a - b));
+  });
+});
+
+describe('what is easily got wrong', () => {
+  it('a start-up entry that failed is not undone, at shutdown neither', () => {
+    const log: string[] = [];
+    const { kernel } = newKernel();
+    const failing = mod('failing', {}, () => ({
+      event: () => null,
+      sysinits: [
+        { level: 'DRIVERS', order: 'FIRST', name: 'one', run: () => null, undo: () => void log.push('undo one') },
+        { level: 'DRIVERS', order: 'SECOND', name: 'two', run: () => 'EIO', undo: () => void log.push('undo two') },
+      ],
+    }));
+    kernel.modules.preload(failing, { optional: true });
+    expect(kernel.boot()).toBeNull();
+    expect(log).toEqual(['undo one']);
+    kernel.shutdown();
+    expect(log).toEqual(['undo one']);
+  });
+
+  it('a module of the wrong shape is refused, and nothing throws', () => {
+    const { kernel } = bootedKernel();
+    const entry = { level: 'NOWHERE' as never, order: 'ANY' as const, name: 'n', run: () => null };
+    for (const spec of [
+      mod('x', {}, () => undefined as never),
+      mod('x', {}, () => ({ sysinits: [entry] })),
+      mod('x', { depends: 'y' as never }),
+      mod('x', { depends: [null] as never }),
+      mod('x', { level: 'NOWHERE' as never }),
+    ])
+      expect(kernel.modules.load(spec)?.err).toBe('ENOEXEC');
+    expect(kernel.modules.list()).toHaveLength(1);
+  });
+
+  it('nothing can be loaded on top of a module that is being unloaded', async () => {
+    const { kernel } = newKernel();
+    let leave = (): void => undefined;
+    const slow = (): Promise<void> => new Promise((resolve) => (leave = resolve));
+    const base = mod('base', {}, (k, own) => ({
+      event: () => null,
+      sysinits: [
+        {
+          level: 'SYSCALLS',
+          order: 'MIDDLE',
+          name: 'calls',
+          run: () => {
+            const undo = k.syscalls.register('base', { slow });
+            if (isErrno(undo)) return undo;
+            own(undo);
+            return null;
+          },
+        },
+      ],
+    }));
+    kernel.modules.preload(base);
+    expect(kernel.boot()).toBeNull();
+    const inside = kernel.syscalls.call(new Proc(kernel), 'slow');
+    const unloading = kernel.modules.unload('base');
+    expect(kernel.modules.load(mod('user', { depends: [need('base')] }))?.message).toBe(
+      'module user depends on base, which is being unloaded',
+    );
+    leave();
+    await inside;
+    expect(await unloading).toBeNull();
+    expect(kernel.modules.list()).toHaveLength(1);
   });
 });

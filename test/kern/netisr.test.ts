@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SimWorld } from '../../src/kern/effects/sim.ts';
 import { NETISR_LAST, NETISR_LINK, NETISR_STACK, Netisr, type NetisrWork } from '../../src/kern/netisr.ts';
 import { KernTime } from '../../src/kern/time.ts';
+import { bootedKernel } from './support.ts';
 
 function setUp() {
   const world = new SimWorld();
@@ -125,5 +126,26 @@ describe('time of the batch', () => {
     now = 1.25;
     time.refresh();
     expect([time.ms, time.us]).toEqual([1, 1250]);
+  });
+});
+
+describe('work that throws', () => {
+  it('does not hold up what was scheduled behind it', () => {
+    const { world, kernel } = bootedKernel();
+    const ran: string[] = [];
+    const work = (name: string, run = (): void => undefined): NetisrWork => ({
+      level: NETISR_STACK,
+      queued: false,
+      run: () => (ran.push(name), run()),
+    });
+    const boom = (): never => {
+      throw new Error('boom');
+    };
+    kernel.netisr.schedule(work('a', boom));
+    kernel.netisr.schedule(work('b'));
+    expect(() => world.run(1)).toThrow('boom');
+    world.run(1);
+    expect(ran).toEqual(['a', 'b']);
+    expect(kernel.netisr.counters.overbudget).toBe(0);
   });
 });

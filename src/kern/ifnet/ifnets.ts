@@ -14,6 +14,8 @@ interface Attached {
   readonly ifp: Ifnet;
   /** The hardware address that this interface gave to the uuid sources. */
   uuidMac: Uint8Array | null;
+  /** Others have heard of it. */
+  arrived: boolean;
   dropCounters: () => void;
 }
 
@@ -30,7 +32,7 @@ export class Ifnets {
 
   /**
    * Attaches a link as interface `dname` + `dunit`: uuid source, stack, driver, then `ifnet_arrival_event`. EINVAL for a bad name,
-   * EEXIST for one in use, ENOSPC when there are too many. The lowest free index is taken.
+   * EEXIST for one in use, ENOSPC when there are too many, ENXIO when the device went as it was started. The lowest free index is taken.
    */
   attach(dname: string, dunit: number, link: Link): Result<Ifnet> {
     const name = `${dname}${dunit}`;
@@ -40,12 +42,14 @@ export class Ifnets {
     const index = free < 0 ? this.#table.length : free;
     if (index > MAX_IFNETS) return 'ENOSPC';
     const ifp = new Ifnet(this.#kernel, index, dname, dunit, link);
-    const attached: Attached = { ifp, uuidMac: null, dropCounters: () => undefined };
+    const attached: Attached = { ifp, uuidMac: null, arrived: false, dropCounters: () => undefined };
     this.#table[index] = attached;
     this.#byName.set(name, ifp);
     this.#addUuid(attached);
     attached.dropCounters = this.#kernel.counters.add(`if.${name}`, ifp.counters);
     ifp.attach(this.#domainsUp);
+    if (this.#table[index] !== attached) return 'ENXIO';
+    attached.arrived = true;
     this.#kernel.events.invoke('ifnet_arrival_event', ifp);
     return ifp;
   }
@@ -57,7 +61,7 @@ export class Ifnets {
     // Out of the tables first: a handler that asks again finds it gone.
     this.#table[ifp.index] = null;
     this.#byName.delete(ifp.name());
-    this.#kernel.events.invoke('ifnet_departure_event', ifp);
+    if (attached.arrived) this.#kernel.events.invoke('ifnet_departure_event', ifp);
     ifp.detach();
     attached.dropCounters();
     this.#delUuid(attached);
@@ -100,6 +104,8 @@ export class Ifnets {
   rename(ifp: Ifnet, name: string, change: () => void): void {
     const { events, counters } = this.#kernel;
     events.invoke('ifnet_departure_event', ifp);
+    // A handler may have detached it.
+    if (this.#table[ifp.index]?.ifp !== ifp) return;
     this.#byName.delete(ifp.name());
     change();
     this.#byName.set(name, ifp);

@@ -23,12 +23,13 @@ export class FdTable {
     return fd;
   }
 
+  /** Null for anything but the number of an open descriptor. */
   get(fd: number): File | null {
-    return this.#files[fd] ?? null;
+    return typeof fd === 'number' ? (this.#files[fd] ?? null) : null;
   }
 
   remove(fd: number): File | null {
-    const file = this.#files[fd] ?? null;
+    const file = this.get(fd);
     if (file === null) return null;
     this.#files[fd] = null;
     if (fd < this.#lowest) this.#lowest = fd;

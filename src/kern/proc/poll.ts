@@ -1,9 +1,13 @@
 /** poll(2): waits until one of several descriptors is ready. Errors, hang-ups and bad descriptors are always told of. */
 import { Callout } from '../callout.ts';
-import type { Result } from '../errno.ts';
+import { type Result, isErrno } from '../errno.ts';
 import { POLLERR, POLLHUP, POLLNVAL, sopoll } from '../socket/calls.ts';
+import { isInt } from './copyin.ts';
 import type { File } from './file.ts';
 import type { Proc } from './proc.ts';
+
+/** Entries that every process may ask about (FD_SETSIZE). */
+const POLL_MIN_LIMIT = 1024;
 
 export interface PollFd {
   /** Below 0: skipped. */
@@ -14,10 +18,17 @@ export interface PollFd {
   revents?: number;
 }
 
-/** Fills `revents`; returns how many descriptors have any. */
-function scan(proc: Proc, fds: readonly PollFd[]): number {
+/** What the call keeps of an entry. */
+interface Polled {
+  readonly fd: number;
+  readonly events: number;
+  revents: number;
+}
+
+/** Looks at all; returns how many descriptors have any event. */
+function scan(proc: Proc, polled: readonly Polled[]): number {
   let ready = 0;
-  for (const entry of fds) {
+  for (const entry of polled) {
     entry.revents = 0;
     if (entry.fd < 0) continue;
     const file = proc.files.get(entry.fd);
@@ -27,15 +38,45 @@ function scan(proc: Proc, fds: readonly PollFd[]): number {
   return ready;
 }
 
-/** `timeoutMs` 0: at once; below 0: for ever. The answer is the number of ready descriptors; 0 after the time. */
+/** The entries as they are now; EINVAL for one without numbers, EFAULT for one that cannot be read. */
+function copyinFds(fds: readonly PollFd[]): Result<Polled[]> {
+  const polled: Polled[] = [];
+  try {
+    for (const { fd, events } of fds) {
+      if (!isInt(fd) || !isInt(events)) return 'EINVAL';
+      polled.push({ fd, events, revents: 0 });
+    }
+  } catch {
+    return 'EFAULT';
+  }
+  return polled;
+}
+
+/** Fills the caller's `revents`; the call's answer. */
+function copyoutFds(fds: readonly PollFd[], polled: readonly Polled[], ready: number): Result<number> {
+  try {
+    for (const [i, entry] of fds.entries()) entry.revents = polled[i]?.revents ?? 0;
+  } catch {
+    return 'EFAULT';
+  }
+  return ready;
+}
+
+/**
+ * `timeoutMs` 0: at once; below 0: for ever. The answer is the number of ready descriptors; 0 after the time. EINVAL for more entries
+ * than a process may have descriptors.
+ */
 export function syspoll(proc: Proc, fds: PollFd[], timeoutMs: number): Result<number> | Promise<Result<number>> {
-  if (!Array.isArray(fds) || typeof timeoutMs !== 'number') return 'EINVAL';
-  const ready = scan(proc, fds);
-  if (timeoutMs === 0) return ready;
-  if (ready > 0) return Promise.resolve(ready);
+  if (!Array.isArray(fds) || typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) return 'EINVAL';
+  if (fds.length > Math.max(POLL_MIN_LIMIT, proc.kernel.domains.limits.maxfilesperproc)) return 'EINVAL';
+  const polled = copyinFds(fds);
+  if (isErrno(polled)) return polled;
+  const ready = scan(proc, polled);
+  if (timeoutMs === 0) return copyoutFds(fds, polled, ready);
+  if (ready > 0) return Promise.resolve(copyoutFds(fds, polled, ready));
   return new Promise((resolve) => {
     const files = new Set<File>();
-    for (const { fd } of fds) {
+    for (const { fd } of polled) {
       const file = fd < 0 ? null : proc.files.get(fd);
       if (file !== null) files.add(file);
     }
@@ -43,15 +84,15 @@ export function syspoll(proc: Proc, fds: PollFd[], timeoutMs: number): Result<nu
     const finish = (n: number): void => {
       timer?.stop();
       for (const file of files) file.pollers.delete(look);
-      resolve(n);
+      resolve(copyoutFds(fds, polled, n));
     };
     const look = (): void => {
-      const n = scan(proc, fds);
+      const n = scan(proc, polled);
       if (n > 0) finish(n);
     };
     for (const file of files) file.pollers.add(look);
     if (timeoutMs < 0) return;
-    timer = new Callout<null>(proc.kernel.callouts, () => finish(scan(proc, fds)), null);
+    timer = new Callout<null>(proc.kernel.callouts, () => finish(scan(proc, polled)), null);
     timer.reset(timeoutMs);
   });
 }

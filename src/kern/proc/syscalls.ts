@@ -1,7 +1,7 @@
 /**
  * The system calls on descriptors (uipc_syscalls.c, sys_generic.c): socket, bind, listen, accept, connect, send, sendto, recv, recvfrom,
  * shutdown, close, getsockopt, setsockopt, ioctl, poll, fcntl, getsockname, getpeername, socketpair, and uuidgen. Arguments
- * come from anyone by name, so each call checks what it was given: EBADF, EFAULT (not bytes), EINVAL.
+ * come from anyone by name, so each call checks what it was given: EBADF, EFAULT (not bytes, no address), EINVAL (no integer).
  */
 import { type Errno, type Result, isErrno } from '../errno.ts';
 import {
@@ -30,9 +30,10 @@ import {
   sotakeerror,
 } from '../socket/calls.ts';
 import { PR_ATOMIC, type SockAddr, type SockOpt } from '../socket/protosw.ts';
-import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_ISCONNECTING, SS_NBIO, type Socket } from '../socket/socket.ts';
+import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_ISCONNECTING, SS_NBIO, SS_RCVWAIT, type Socket } from '../socket/socket.ts';
 import type { Syscall } from '../syscall.ts';
 import { closeFile } from './close.ts';
+import { copyin, copyinAddr, copyout, isInt } from './copyin.ts';
 import { File } from './file.ts';
 import { syspoll } from './poll.ts';
 import type { MaybePromise, Proc } from './proc.ts';
@@ -56,13 +57,8 @@ function isBytes(bytes: unknown): bytes is Uint8Array {
   return bytes instanceof Uint8Array;
 }
 
-function isSockAddr(addr: unknown): addr is SockAddr {
-  if (typeof addr !== 'object' || addr === null) return false;
-  const { kind } = addr as Partial<SockAddr>;
-  return kind === 'inet' || kind === 'local';
-}
-
-function syssocket(proc: Proc, family: number, type: number, protocol: number): Result<number> {
+function syssocket(proc: Proc, family: number, type: number, protocol = 0): Result<number> {
+  if (!isInt(family) || !isInt(type) || !isInt(protocol)) return 'EINVAL';
   if (!proc.files.canAlloc(proc.fileLimit())) return 'EMFILE';
   const so = socreate(proc.kernel, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol, proc);
   if (isErrno(so)) return so;
@@ -70,7 +66,7 @@ function syssocket(proc: Proc, family: number, type: number, protocol: number): 
   return proc.files.alloc(new File(so), proc.fileLimit());
 }
 
-function syssocketpair(proc: Proc, family: number, type: number, protocol: number): Result<[number, number]> {
+function syssocketpair(proc: Proc, family: number, type: number, protocol = 0): Result<[number, number]> {
   const a = syssocket(proc, family, type, protocol);
   if (isErrno(a)) return a;
   const b = syssocket(proc, family, type, protocol);
@@ -88,12 +84,14 @@ function syssocketpair(proc: Proc, family: number, type: number, protocol: numbe
 function sysbind(proc: Proc, fd: number, addr: SockAddr): Errno | null {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
-  return isSockAddr(addr) ? sobind(file.so, addr) : 'EFAULT';
+  const name = copyinAddr(addr);
+  return isErrno(name) ? name : sobind(file.so, name);
 }
 
 function syslisten(proc: Proc, fd: number, backlog: number): Errno | null {
   const file = proc.files.get(fd);
-  return file === null ? 'EBADF' : solisten(file.so, backlog);
+  if (file === null) return 'EBADF';
+  return isInt(backlog) ? solisten(file.so, backlog) : 'EINVAL';
 }
 
 /** The new descriptor is as blocking as the listening one. */
@@ -115,9 +113,10 @@ function sysaccept(proc: Proc, fd: number): MaybePromise<Result<number>> {
 function sysconnect(proc: Proc, fd: number, addr: SockAddr): MaybePromise<Errno | null> {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
-  if (!isSockAddr(addr)) return 'EFAULT';
+  const name = copyinAddr(addr);
+  if (isErrno(name)) return name;
   const { so } = file;
-  const err = soconnect(so, addr);
+  const err = soconnect(so, name);
   if (!blocks(so, 0)) return err;
   if (err !== 'EINPROGRESS') return Promise.resolve(err);
   const attempt = (): Result<null> => {
@@ -137,19 +136,23 @@ function syssendto(
   proc: Proc,
   fd: number,
   bytes: Uint8Array,
-  flags: number,
-  to: SockAddr | null | undefined,
+  flags = 0,
+  to: SockAddr | null = null,
 ): MaybePromise<Result<number>> {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
-  const dest = to ?? null;
-  if (!isBytes(bytes) || (dest !== null && !isSockAddr(dest))) return 'EFAULT';
+  if (!isBytes(bytes)) return 'EFAULT';
+  if (!isInt(flags)) return 'EINVAL';
+  const dest = to === null ? null : copyinAddr(to);
+  if (isErrno(dest)) return dest;
   const { so } = file;
   const len = bytes.length;
   const stream = (so.proto.flags & PR_ATOMIC) === 0;
   if (stream && dest !== null) return (so.state & SS_ISCONNECTED) !== 0 ? 'EISCONN' : 'EOPNOTSUPP';
   let sent = 0;
   const attempt = (): Result<number> => {
+    // The caller's buffer may have been taken away meanwhile.
+    if (bytes.length < len) return 'EFAULT';
     if ((flags & MSG_OOB) !== 0) return sosendoob(so, bytes, 0, len) ?? len;
     if (!stream) return sosendto(so, bytes, 0, len, dest) ?? len;
     do {
@@ -178,16 +181,18 @@ function sysrecv(proc: Proc, fd: number, buf: Uint8Array, flags = 0): MaybePromi
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
   if (!isBytes(buf)) return 'EFAULT';
+  if (!isInt(flags)) return 'EINVAL';
   const { so } = file;
   const len = buf.length;
   if (!blocks(so, flags) || (flags & MSG_OOB) !== 0) return soreceive(so, buf, 0, len, flags);
   const all = (flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0 && (so.proto.flags & PR_ATOMIC) === 0;
   let got = 0;
   const attempt = (): Result<number> => {
+    if (buf.length < len) return 'EFAULT';
     do {
-      if (belowLowat(so, len - got)) return 'EAGAIN';
-      const n = soreceive(so, buf, got, len - got, flags);
+      const n = belowLowat(so, len - got) ? 'EAGAIN' : soreceive(so, buf, got, len - got, flags);
       if (isErrno(n)) {
+        if (n === 'EAGAIN' && len - got < so.rcv.lowat) so.state |= SS_RCVWAIT;
         if (n === 'EAGAIN' || got === 0) return n;
         // What was read comes first; the error is for the next call.
         so.error = n;
@@ -205,8 +210,10 @@ function sysrecvfrom(proc: Proc, fd: number, buf: Uint8Array, flags = 0): MaybeP
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
   if (!isBytes(buf)) return 'EFAULT';
+  if (!isInt(flags)) return 'EINVAL';
   const { so } = file;
-  const attempt = (): Result<Received> => soreceivefrom(so, buf, 0, buf.length, flags);
+  const len = buf.length;
+  const attempt = (): Result<Received> => (buf.length < len ? 'EFAULT' : soreceivefrom(so, buf, 0, len, flags));
   if (!blocks(so, flags) || (flags & MSG_OOB) !== 0) return attempt();
   if ((so.proto.flags & PR_ATOMIC) !== 0) return block(proc.kernel.callouts, file.readers, attempt, rcvTimeo(so));
   const bytes = sysrecv(proc, fd, buf, flags);
@@ -243,6 +250,7 @@ function sysclose(proc: Proc, fd: number): MaybePromise<Errno | null> {
 function sysgetsockopt(proc: Proc, fd: number, level: number, name: number): Result<{ value: unknown }> {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
+  if (!isInt(level) || !isInt(name)) return 'EINVAL';
   const sopt: SockOpt = { dir: 'get', level, name, value: undefined };
   const err = sogetopt(file.so, sopt);
   return err ?? { value: sopt.value };
@@ -250,17 +258,25 @@ function sysgetsockopt(proc: Proc, fd: number, level: number, name: number): Res
 
 function syssetsockopt(proc: Proc, fd: number, level: number, name: number, value: unknown): Errno | null {
   const file = proc.files.get(fd);
-  return file === null ? 'EBADF' : sosetopt(file.so, { dir: 'set', level, name, value });
+  if (file === null) return 'EBADF';
+  if (!isInt(level) || !isInt(name)) return 'EINVAL';
+  const copy = copyin(value);
+  return isErrno(copy) ? copy : sosetopt(file.so, { dir: 'set', level, name, value: copy.value });
 }
 
 function sysioctl(proc: Proc, fd: number, cmd: number, data: unknown): Errno | null {
   const file = proc.files.get(fd);
-  return file === null ? 'EBADF' : soioctl(file.so, cmd, data);
+  if (file === null) return 'EBADF';
+  if (!isInt(cmd)) return 'EINVAL';
+  const copy = copyin(data);
+  if (isErrno(copy)) return copy;
+  return soioctl(file.so, cmd, copy.value) ?? copyout(copy.value, data);
 }
 
 function sysfcntl(proc: Proc, fd: number, cmd: number, arg = 0): Result<number> {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
+  if (!isInt(arg)) return 'EINVAL';
   const { so } = file;
   if (cmd === F_GETFL) return O_RDWR | ((so.state & SS_NBIO) !== 0 ? O_NONBLOCK : 0);
   if (cmd !== F_SETFL) return 'EINVAL';

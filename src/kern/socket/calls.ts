@@ -101,7 +101,7 @@ export function soaccept(head: Socket): Result<Socket> {
   if (err !== null) return err;
   for (let so = queue.shift(); so !== null; so = queue.shift()) {
     so.head = null;
-    if ((so.state & SS_ISDISCONNECTED) !== 0 && so.rcv.cc === 0) {
+    if ((so.state & SS_ISDISCONNECTED) !== 0 && so.rcv.cc === 0 && so.rcv.record() === null) {
       so.handler = NO_HANDLER;
       sodetach(so);
       head.kernel.domains.counters.acceptaborted++;
@@ -238,7 +238,7 @@ export function soreceive(so: Socket, dst: Uint8Array, off: number, len: number,
     return isErrno(got) ? got : got.n;
   }
   let n = rcv.cc;
-  if (n === 0) return nothing(so, (flags & MSG_PEEK) !== 0);
+  if (n === 0) return nothing(so, len, (flags & MSG_PEEK) !== 0);
   if (n > len) n = len;
   if (n === 0) return 0;
   const { ext } = so;
@@ -272,7 +272,7 @@ export function soreceivefrom(so: Socket, dst: Uint8Array, off: number, len: num
   }
   const record = so.rcv.record();
   if (record === null) {
-    const none = nothing(so, (flags & MSG_PEEK) !== 0);
+    const none = nothing(so, len, (flags & MSG_PEEK) !== 0);
     return isErrno(none) ? none : { n: 0, truncated: false, from: null, timestampMs: 0 };
   }
   const n = record.len < len ? record.len : len;
@@ -291,14 +291,14 @@ function rcvd(so: Socket): void {
   if ((so.proto.flags & PR_WANTRCVD) !== 0 && so.pcb !== null) so.methods.rcvd(so);
 }
 
-/** Why there is nothing to read. */
-function nothing(so: Socket, peek: boolean): Result<number> {
+/** Why there is nothing to read. Who wants none of it has it at once. */
+function nothing(so: Socket, len: number, peek: boolean): Result<number> {
   if (so.listen !== null) return 'ENOTCONN';
   if (so.error !== null) return peek ? so.error : (sotakeerror(so) ?? 0);
   if ((so.state & SS_CANTRCVMORE) !== 0) return 0;
   const connection = SS_ISCONNECTED | SS_ISCONNECTING;
   if ((so.proto.flags & PR_CONNREQUIRED) !== 0 && (so.state & connection) === 0) return 'ENOTCONN';
-  return 'EAGAIN';
+  return len === 0 ? 0 : 'EAGAIN';
 }
 
 function receiveoob(so: Socket, dst: Uint8Array, off: number, len: number, peek: boolean): Result<number> {
@@ -337,6 +337,8 @@ export function sodeliver(so: Socket): void {
  */
 export function soclose(so: Socket): Errno | null {
   if (soisclosed(so)) return null;
+  // At once, because others hear of the end before it is over, and may close this one again.
+  so.state |= SS_NOFDREF;
   so.handler = NO_HANDLER;
   const queue = so.listen;
   if (queue !== null) {

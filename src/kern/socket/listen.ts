@@ -59,9 +59,9 @@ export class ListenQueue {
     this.#incomp.delete(so);
   }
 
-  /** The incomplete connection that waits longest while there are more than the backlog; null otherwise. */
+  /** The incomplete connection that waits longest, while one more would be over the backlog and not the only one; null otherwise. */
   surplus(): Socket | null {
-    if (this.#incomp.size <= this.qlimit) return null;
+    if (this.#incomp.size < this.qlimit || this.#incomp.size === 0) return null;
     for (const so of this.#incomp) return so;
     return null;
   }

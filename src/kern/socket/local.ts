@@ -24,6 +24,7 @@ import {
   type SockAddr,
   protoInterface,
 } from './protosw.ts';
+import { RECORD_OVERHEAD } from './sockbuf.ts';
 import { SO_LINGER } from './soconst.ts';
 import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_SNDWAIT, type Socket } from './socket.ts';
 import { soisclosed } from './sofree.ts';
@@ -156,7 +157,7 @@ function sendto(self: LocalState, so: Socket, bytes: Uint8Array, off: number, le
   const pcb = pcbOf(so);
   if (so.proto.type !== SOCK_DGRAM) {
     if (!so.snd.appendRecord(null, bytes, off, len, false)) {
-      if (so.snd.record() === null) return 'EMSGSIZE';
+      if (so.snd.record() === null) return len + RECORD_OVERHEAD > so.snd.hiwat ? 'EMSGSIZE' : 'ENOBUFS';
       so.state |= SS_SNDWAIT;
       return 'EAGAIN';
     }

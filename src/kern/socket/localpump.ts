@@ -69,11 +69,18 @@ export class LocalPump {
 
   #drain(): void {
     const batch = this.#queue.splice(0, BUDGET);
-    if (this.#queue.length > 0) this.#kernel.netisr.schedule(this.#work);
-    for (const pcb of batch) {
-      pcb.queued = false;
-      if (pcb.so.proto.type === SOCK_DGRAM) deliver(pcb.so);
-      else move(pcb);
+    let done = 0;
+    try {
+      for (const pcb of batch) {
+        done++;
+        pcb.queued = false;
+        if (pcb.so.proto.type === SOCK_DGRAM) deliver(pcb.so);
+        else move(pcb);
+      }
+    } finally {
+      // A handler that throws must not leave the others behind for ever.
+      if (done < batch.length) this.#queue.unshift(...batch.slice(done));
+      if (this.#queue.length > 0) this.#kernel.netisr.schedule(this.#work);
     }
   }
 }

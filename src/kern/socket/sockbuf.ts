@@ -92,7 +92,7 @@ export class Sockbuf {
   /** Copies `n` bytes from `at` behind the front. The caller knows that they are there. */
   copyOut(at: number, n: number, dst: Uint8Array, dstOff: number): void {
     const buf = this.#buf;
-    if (buf === null) return;
+    if (buf === null || n === 0) return;
     const pos = (this.#head + at) & (buf.length - 1);
     const first = buf.length - pos;
     if (n <= first) {

@@ -26,6 +26,8 @@ export const SS_CANTRCVMORE = 0x20000;
 export const SS_RCVATMARK = 0x40000;
 /** A writer was refused for another reason than the low-water mark: it is to be told of the next bytes that go. */
 export const SS_SNDWAIT = 0x80000;
+/** A blocked reader wants fewer bytes than the low-water mark: it is to be told of the next that come. */
+export const SS_RCVWAIT = 0x100000;
 
 export class Socket {
   readonly kernel: Kernel;

@@ -17,6 +17,7 @@ import {
   SS_NBIO,
   SS_NOFDREF,
   SS_RCVATMARK,
+  SS_RCVWAIT,
   SS_SNDWAIT,
   Socket,
 } from './socket.ts';
@@ -56,6 +57,12 @@ export function sonewconn(head: Socket): Socket | null {
     }
     return null;
   }
+  // Before the new one is there: so a backlog of 0 still takes one, and nobody who hears of an end can close it.
+  for (let old = queue.surplus(); old !== null; old = queue.surplus()) {
+    counters.incompdropped++;
+    soabort(old);
+  }
+  if (head.listen !== queue) return null;
   const so = new Socket(kernel, head.domain, head.proto, head.rcv.hiwat, head.snd.hiwat);
   so.state = SS_NOFDREF | (head.state & SS_NBIO);
   so.options = head.options & ~SO_ACCEPTCONN;
@@ -74,10 +81,6 @@ export function sonewconn(head: Socket): Socket | null {
   so.snd.lowat = head.snd.lowat;
   counters.created++;
   queue.addIncomp(so);
-  for (let old = queue.surplus(); old !== null; old = queue.surplus()) {
-    counters.incompdropped++;
-    soabort(old);
-  }
   return so;
 }
 
@@ -230,7 +233,7 @@ export function sorcv(so: Socket, bytes: Uint8Array, off: number, len: number): 
     nobufs(so);
     return;
   }
-  if (rcv.cc >= rcv.lowat) sorwakeup(so);
+  arrived(so);
 }
 
 /** `n` bytes that `so.rcv.place` put behind the end are now in order. */
@@ -256,7 +259,14 @@ export function sorcvcommit(so: Socket, n: number): void {
   }
   if (left === 0) return;
   rcv.commit(left);
-  if (rcv.cc >= rcv.lowat) sorwakeup(so);
+  arrived(so);
+}
+
+/** Bytes were added: tells the reader if they are enough for it. */
+function arrived(so: Socket): void {
+  if (so.rcv.cc < so.rcv.lowat && (so.state & SS_RCVWAIT) === 0) return;
+  so.state &= ~SS_RCVWAIT;
+  sorwakeup(so);
 }
 
 /** A handler is the user's code: what it says is held within what it was given. */

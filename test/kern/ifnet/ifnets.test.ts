@@ -11,7 +11,7 @@ import {
   IFF_UP,
   type Ifnet,
 } from '../../../src/kern/ifnet/ifnet.ts';
-import { IFCAP_LRO, IFCAP_TSO4, IFCAP_TXCSUM, type LinkMethods, linkInterface } from '../../../src/kern/ifnet/link.ts';
+import { IFCAP_LRO, IFCAP_TSO4, IFCAP_TXCSUM, type Link, type LinkMethods, linkInterface } from '../../../src/kern/ifnet/link.ts';
 import { bindObject, defineClass } from '../../../src/kern/kobj.ts';
 import { NETSTACK_CAP_LRO } from '../../../src/kern/netstack.ts';
 import { TestLink, TestStack, bootedKernel, newKernel, ok, stackModule } from '../support.ts';
@@ -376,5 +376,35 @@ describe('changes', () => {
     expect([ifnets.byName('test0'), ifnets.byName('wan'), ifp.dname]).toEqual([null, ifp, 'test']);
     expect(kernel.counters.get('if.wan', 'ipackets')).toBe(0);
     expect(kernel.counters.get('if.test0', 'ipackets')).toBeUndefined();
+  });
+});
+
+describe('an interface that goes in the middle of something', () => {
+  it('as it is started: ENXIO, and nobody hears of it', () => {
+    const { kernel } = bootedKernel();
+    const heard: string[] = [];
+    kernel.events.on('ifnet_arrival_event', () => heard.push('arrival'));
+    kernel.events.on('ifnet_departure_event', () => heard.push('departure'));
+    const link: Link = {
+      ...new TestLink().link(),
+      start: (up) => {
+        up.state('gone');
+        return 'ENXIO';
+      },
+    };
+    expect(kernel.ifnets.attach('em', 0, link)).toBe('ENXIO');
+    expect([heard, kernel.ifnets.all(), kernel.counters.snapshot('if.')]).toEqual([[], [], {}]);
+  });
+
+  it('as it is renamed: neither name is left', () => {
+    const { kernel } = bootedKernel();
+    const ifp = ok(kernel.ifnets.attach('em', 0, new TestLink().link()));
+    const off = kernel.events.on('ifnet_departure_event', (going) => {
+      off();
+      kernel.ifnets.detach(going);
+    });
+    ifp.setName('wan0');
+    expect(['em0', 'wan0'].map((name) => kernel.ifnets.byName(name))).toEqual([null, null]);
+    expect(kernel.counters.snapshot('if.')).toEqual({});
   });
 });

@@ -284,3 +284,41 @@ describe('close', () => {
     expect(await b.proc.recv(y, new Uint8Array(1))).toBe(0);
   });
 });
+
+describe('receive, at its edges', () => {
+  it('wakes who wants less than the low-water mark, also for the rest of MSG_WAITALL', async () => {
+    const b = procBench();
+    const [x, y] = streams(b);
+    b.proc.setsockopt(y, SOL_SOCKET, SO_RCVLOWAT, 100);
+    const little = track(b, b.proc.recv(y, new Uint8Array(2)));
+    const all = track(b, b.proc.recv(y, new Uint8Array(205), MSG_WAITALL));
+    for (const n of [2, 200, 5]) {
+      await b.world.runAsync(1);
+      await b.proc.send(x, pattern(n));
+    }
+    await b.world.runAsync(1);
+    expect([little.answer, all.answer]).toEqual([2, 205]);
+  });
+
+  it('of nothing does not wait, and takes nothing', async () => {
+    const b = procBench();
+    const [, y] = streams(b);
+    expect(await b.proc.recv(y, new Uint8Array(0))).toBe(0);
+    const [, q] = ok(b.proc.socketpair(AF_LOCAL, SOCK_DGRAM));
+    expect(await b.proc.recvfrom(q, new Uint8Array(0))).toMatchObject({ n: 0, from: null });
+  });
+
+  it('and send say EFAULT when their buffer is taken away meanwhile; no byte is lost', async () => {
+    const b = procBench();
+    const [x, y] = streams(b);
+    const [into, from] = [new Uint8Array(10), pattern(200_000)];
+    const calls = [track(b, b.proc.recv(y, into)), track(b, b.proc.send(y, from))];
+    await b.world.runAsync(1);
+    for (const { buffer } of [into, from]) structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    await b.proc.send(x, bytes('hi'));
+    void b.proc.recv(x, new Uint8Array(60_000));
+    await b.world.runAsync(1);
+    expect(calls.map((c) => c.answer)).toEqual(['EFAULT', 'EFAULT']);
+    expect(await b.proc.recv(y, new Uint8Array(5))).toBe(2);
+  });
+});

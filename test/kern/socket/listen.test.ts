@@ -3,14 +3,18 @@ import { describe, expect, it } from 'vitest';
 import {
   POLLIN,
   soaccept,
+  sobind,
   soclose,
   soconnect,
   solisten,
   sopoll,
   soreceive,
+  soreceivefrom,
   sosend,
+  sosendto,
   soshutdown,
 } from '../../../src/kern/socket/calls.ts';
+import { SOCK_SEQPACKET } from '../../../src/kern/socket/protosw.ts';
 import {
   SOL_SOCKET,
   SO_ACCEPTCONN,
@@ -24,7 +28,7 @@ import {
 import { FIONREAD, soioctl } from '../../../src/kern/socket/soioctl.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { soisconnected, soisdisconnected, solistenfull, sonewconn, sorcv, soseterror } from '../../../src/kern/socket/upcalls.ts';
-import { type Bench, bench, bytes, fakeSocket, local, ok, watch } from './support.ts';
+import { type Bench, bench, bytes, fakeSocket, local, localSocket, ok, watch } from './support.ts';
 
 function listening(b: Bench, backlog: number): Socket {
   const head = fakeSocket(b);
@@ -222,5 +226,59 @@ describe('the end of a listener', () => {
     expect(seen.log).toEqual(['readable']);
     expect(soaccept(head)).toBe('ECONNABORTED');
     expect(soaccept(head)).toBe('EAGAIN');
+  });
+});
+
+describe('a backlog of 0', () => {
+  it('still takes one connection at a time', () => {
+    const b = bench();
+    const srv = localSocket(b);
+    sobind(srv, local('s'));
+    expect(solisten(srv, 0)).toBeNull();
+    const [c, d] = [localSocket(b), localSocket(b)];
+    expect([soconnect(c, local('s')), soconnect(d, local('s'))]).toEqual([null, 'ECONNREFUSED']);
+    b.world.run(1);
+    const conn = ok(soaccept(srv));
+    expect(sosend(c, bytes('hi'), 0, 2)).toBe(2);
+    b.world.run(1);
+    expect(conn.rcv.cc).toBe(2);
+    expect(soconnect(d, local('s'))).toBeNull();
+  });
+});
+
+describe('a connection that ended before it was accepted', () => {
+  it('is accepted for an empty message too', () => {
+    const b = bench();
+    const srv = localSocket(b, SOCK_SEQPACKET);
+    sobind(srv, local('s'));
+    solisten(srv, 5);
+    const c = localSocket(b, SOCK_SEQPACKET);
+    soconnect(c, local('s'));
+    expect(sosendto(c, bytes(''), 0, 0, null)).toBeNull();
+    soclose(c);
+    b.world.run(1);
+    expect(soreceivefrom(ok(soaccept(srv)), new Uint8Array(1), 0, 1, 0)).toMatchObject({ n: 0, from: local('') });
+  });
+});
+
+describe('closing', () => {
+  it('may be asked for again from inside: the socket goes once', () => {
+    const b = bench();
+    const srv = localSocket(b);
+    sobind(srv, local('s'));
+    solisten(srv, 5);
+    const [c, d] = [localSocket(b), localSocket(b)];
+    for (const so of [c, d]) soconnect(so, local('s'));
+    b.world.run(1);
+    const conn = ok(soaccept(srv));
+    watch(c).writable = () => void soclose(conn);
+    watch(d).closed = () => void soclose(srv);
+    soclose(conn);
+    soclose(srv);
+    b.world.run(1);
+    for (const so of [c, d]) soclose(so);
+    b.world.run(1);
+    const { created, closed } = b.kernel.domains.counters;
+    expect([created, closed]).toEqual([5, 5]);
   });
 });

@@ -392,3 +392,33 @@ describe('sequenced packets', () => {
     expect(b.kernel.bufpool.used).toBe(0);
   });
 });
+
+describe('without memory', () => {
+  it('a message that would fit is ENOBUFS, one that never can EMSGSIZE', () => {
+    const b = bench({ 'kern.ipc.maxbufbytes': '1m' });
+    const [x, y] = [localSocket(b, SOCK_SEQPACKET), localSocket(b, SOCK_SEQPACKET)];
+    expect(soconnect2(x, y)).toBeNull();
+    while (b.kernel.bufpool.alloc(2048) !== null);
+    expect(sosendto(x, pattern(100), 0, 100, null)).toBe('ENOBUFS');
+    expect(sosendto(x, pattern(65536), 0, 65536, null)).toBe('EMSGSIZE');
+  });
+});
+
+describe('a handler that throws', () => {
+  it('does not hold other sockets up', () => {
+    const b = bench();
+    const pairs = [0, 1, 2].map(() => [localSocket(b), localSocket(b)] as const);
+    for (const [x, y] of pairs) {
+      soconnect2(x, y);
+      watch(y).take = () => {
+        if (y === pairs[0]?.[1]) throw new Error('boom');
+        return 0;
+      };
+    }
+    b.world.run(1);
+    for (const [x] of pairs) sosend(x, bytes('abc'), 0, 3);
+    expect(() => b.world.run(1)).toThrow('boom');
+    b.world.run(1);
+    expect(pairs.slice(1).map(([, y]) => y.rcv.cc)).toEqual([3, 3]);
+  });
+});
