@@ -216,7 +216,7 @@ export class ModuleRegistry {
   #send(mod: Mod, what: ModuleEvent): Errno | null {
     if (mod.instance.event === undefined) return NOP_ANSWER[what];
     try {
-      return mod.instance.event(what);
+      return answerOf(mod.instance.event(what));
     } catch (error) {
       this.#kernel.log.error({ module: mod.spec.name, event: what, error: String(error) }, 'module threw');
       return 'ENOEXEC';
@@ -228,7 +228,7 @@ export class ModuleRegistry {
     const name = `${mod.spec.name}: ${entry.name}`;
     const guarded = (fn: () => Errno | null): Errno | null => {
       try {
-        return fn();
+        return answerOf(fn());
       } catch (error) {
         this.#kernel.log.error({ module: mod.spec.name, entry: entry.name, error: String(error) }, 'module threw');
         return 'ENOEXEC';
@@ -406,4 +406,9 @@ export class ModuleRegistry {
     this.#kernel.log.error({ err }, message);
     return { err, message };
   }
+}
+
+/** A module in plain JavaScript that has nothing to complain of may return nothing. */
+function answerOf(returned: Errno | null | undefined): Errno | null {
+  return returned ?? null;
 }

@@ -546,6 +546,14 @@ describe('what is easily got wrong', () => {
     expect(kernel.modules.list()).toHaveLength(1);
   });
 
+  it('routines of plain JavaScript that return nothing have nothing to complain of', () => {
+    const { kernel } = bootedKernel();
+    const quiet = (() => undefined) as never;
+    const sysinits = [{ level: 'DRIVERS' as const, order: 'ANY' as const, name: 'n', run: quiet }];
+    expect(kernel.modules.load(mod('plain', {}, () => ({ event: quiet, sysinits })))).toBeNull();
+    expect(kernel.modules.list().map(({ name }) => name)).toContain('plain');
+  });
+
   it('nothing can be loaded on top of a module that is being unloaded', async () => {
     const { kernel } = newKernel();
     let leave = (): void => undefined;
