@@ -13,20 +13,21 @@ import { LogOutput } from './boot/logoutput.ts';
 import { attachDevice, attachLoopback, checkFamilies, configureDevice, type Device } from './boot/network.ts';
 import { type BootOptions, helpText, parseOptions } from './boot/options.ts';
 import { findDriver, findModule, findStack } from './boot/registry.ts';
-import { askedToStop, type Running, shutDown } from './boot/shutdown.ts';
+import { abandon, askedToStop, type Running, shutDown } from './boot/shutdown.ts';
 import { addLogSysctl, applyTunables, bootEnv } from './boot/tunables.ts';
 import { formatPrefix } from './boot/values.ts';
 
 async function boot(options: BootOptions, out: LogOutput): Promise<void> {
   findDriver(options.driver);
   // From here on: a signal that comes too early is obeyed as soon as the boot is complete.
-  const asked = askedToStop();
+  let running: Running | null = null;
+  const asked = askedToStop(() => running !== null && abandon(running));
   const effects = realEffects({ log: options.log ?? 'info', logTo: out });
   const kernel = new Kernel(effects, bootEnv(options));
   await loadModules(kernel, options);
   const failure = kernel.boot();
   if (failure !== null) throw new BootFailure(1, failure.message);
-  const running: Running = { kernel, services: [], control: null, pcap: null };
+  running = { kernel, services: [], control: null, pcap: null };
   try {
     checkAcceptFilter(kernel, options);
     checkFamilies(kernel, options);

@@ -305,11 +305,13 @@ function network(from: Choice, noStack: boolean): Pick<BootOptions, 'addrs' | 'p
 }
 
 function peersOf(from: Choice, addrs: readonly Prefix[], where: string): Prefix[] {
+  // The most important source that has --no-peer decides; --no-peer=off there leaves only that of less important ones without effect.
+  const deciding = from.one('no-peer');
   for (const source of from.sources) {
     const peer = source.get('peer') as { values: Prefix[]; where: string } | undefined;
     const none = source.get('no-peer');
-    const off = none?.values[0] === true;
-    if (peer !== undefined && off) conflict(`${peer.where} and ${none?.where ?? ''} contradict each other`);
+    const off = none?.values[0] === true && none.where === deciding?.where;
+    if (peer !== undefined && off) conflict(`${peer.where} and ${none.where} contradict each other`);
     if (off) return [];
     if (peer !== undefined) return peer.values;
   }

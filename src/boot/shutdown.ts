@@ -1,4 +1,5 @@
 /** The end of a boot: what is in flight is finished within a limit, then everything that was made is removed, last first. */
+import fs from 'node:fs';
 import { constants } from 'node:os';
 import { Callout } from '../kern/callout.ts';
 import type { Kernel } from '../kern/kernel.ts';
@@ -42,13 +43,29 @@ function quiet(kernel: Kernel, endMs: number): Promise<void> {
   });
 }
 
-/** Takes the signals that ask for an end; the second one ends the process at once. The answer resolves with the first. */
-export function askedToStop(): Promise<NodeJS.Signals> {
+/** The same at once: nothing in flight is waited for. What would outlive the process is removed all the same. */
+export function abandon({ kernel, control, pcap }: Running): void {
+  if (control !== null) fs.rmSync(control.path, { force: true });
+  kernel.shutdown();
+  pcap?.close();
+}
+
+/**
+ * Takes the signals that ask for an end; the second one ends the process at once, after `atOnce`. The answer resolves with the
+ * first.
+ */
+export function askedToStop(atOnce: () => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let asked = false;
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(128 + constants.signals[signal]);
+        if (asked) {
+          try {
+            atOnce();
+          } finally {
+            process.exit(128 + constants.signals[signal]);
+          }
+        }
         asked = true;
         resolve(signal);
       });

@@ -18,6 +18,8 @@ export const LINE_MAX = 1024 * 1024;
 export const OUTSTANDING_MAX = 1024;
 /** Bytes of answers that a client may leave unread before its requests are no longer read. */
 export const UNREAD_MAX = 1024 * 1024;
+/** Levels of lists and objects in a request's arguments: what is answered is walked by recursion. */
+const DEPTH_MAX = 32;
 /** Requests served in one turn of the event loop. */
 const TURN = 128;
 
@@ -213,6 +215,11 @@ export class ControlClient {
   }
 }
 
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+}
+
 /** A request, or what is wrong with it. */
 function parseRequest(text: string): Request | string {
   let value: unknown;
@@ -226,5 +233,6 @@ function parseRequest(text: string): Request | string {
   if (typeof id !== 'number' && typeof id !== 'string') return 'a request has an id, a number or a string';
   if (typeof call !== 'string') return 'a request has a call, a string';
   if (!Array.isArray(args)) return 'args is a list';
+  if (isDeeper(args, DEPTH_MAX)) return `args has at most ${DEPTH_MAX} levels`;
   return { id, call, args };
 }

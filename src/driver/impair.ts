@@ -48,6 +48,8 @@ class Impairer {
   readonly #lent: Frame[] = [];
   /** A batch of received frames is being handed over by the inner link. */
   #inBatch = false;
+  /** Who was told that a batch of late frames began; it is closed also if the link was stopped inside it. */
+  #late: LinkUp | null = null;
 
   constructor(inner: Link, effects: Pick<Effects, 'clock' | 'newTimer' | 'random'>, options: ImpairOptions) {
     this.inner = inner;
@@ -59,11 +61,13 @@ class Impairer {
     });
     this.rx = new ImpairQueue(effects, this.pool, linkHdr, options.rx ?? {}, {
       begin: () => {
-        if (!this.#inBatch) this.#up?.begin();
+        this.#late = this.#inBatch ? null : this.#up;
+        this.#late?.begin();
       },
       release: (frame) => this.#deliver(frame),
       end: () => {
-        if (!this.#inBatch) this.#up?.end();
+        this.#late?.end();
+        this.#late = null;
       },
     });
     this.#txSegmenter = new Segmenter(linkHdr, FRAME_MAX, (bytes, off, end) => this.tx.offer(this.pool.copy(bytes, off, end)));

@@ -69,6 +69,9 @@ export function resolveTarget(
   if (options.port === undefined)
     throw new ApiError('ERR_MISSING_ARGS', 'The "options" or "port" or "path" argument must be specified');
   const port = checkPort(options.port);
+  checkPort(options.localPort ?? 0);
+  if (options.localAddress !== undefined && isIP(options.localAddress) === 0)
+    throw new ApiError('ERR_INVALID_IP_ADDRESS', `Invalid IP address: ${options.localAddress}`);
   const host = options.host ?? 'localhost';
   const numeric = parseSockAddr(host, port);
   if (numeric !== null) return done(undefined, numeric);
@@ -90,13 +93,10 @@ function notFound(hostname: string): Error {
   return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname });
 }
 
-/** The address to bind before connecting, or null when the stack may choose. */
+/** The address to bind before connecting, checked by `resolveTarget`; null when the stack may choose. */
 export function localAddrOf(target: SockAddr, options: ConnectOptions): SockAddr | null {
   const { localAddress, localPort = 0 } = options;
   if (target.kind === 'local' || (localAddress === undefined && localPort === 0)) return null;
-  checkPort(localPort);
   if (localAddress === undefined) return anyAddr(options.host !== undefined && isIP(options.host) === 6 ? 6 : 4, localPort);
-  const local = parseSockAddr(localAddress, localPort);
-  if (local === null) throw new ApiError('ERR_INVALID_IP_ADDRESS', `Invalid IP address: ${localAddress}`);
-  return local;
+  return parseSockAddr(localAddress, localPort);
 }

@@ -4,7 +4,8 @@
  */
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ListenOptions, Net, NetServer, ServerOptions } from './net.ts';
+import type { Lookup } from './connect.ts';
+import type { ConnectOptions, ListenOptions, Net, NetServer, ServerOptions } from './net.ts';
 
 /**
  * Lets `server` answer on a listener of `net`. Returns the listener, which is listening (or tells by 'error' why not); closing
@@ -28,13 +29,19 @@ export class NetAgent extends http.Agent {
 
   /** Called by `http.request`; the name is Node's. */
   override createConnection(options: http.ClientRequestArgs): Duplex {
-    const { host, port, timeout, localAddress, family } = options;
+    const { host, port, timeout, localAddress, family, lookup } = options;
+    const { localPort, noDelay, keepAlive, keepAliveInitialDelay } = options as ConnectOptions;
     return this.#net.connect({
       port: port ?? 80,
       host: host ?? 'localhost',
       ...(timeout === undefined ? {} : { timeout }),
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(family === undefined ? {} : { family }),
+      ...(lookup === undefined ? {} : { lookup: lookup as Lookup }),
+      ...(localPort === undefined ? {} : { localPort }),
+      ...(noDelay === undefined ? {} : { noDelay }),
+      ...(keepAlive === undefined ? {} : { keepAlive }),
+      ...(keepAliveInitialDelay === undefined ? {} : { keepAliveInitialDelay }),
     });
   }
 }

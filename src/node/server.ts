@@ -71,7 +71,8 @@ export class NetServer extends EventEmitter {
     } else {
       process.nextTick(() => this.emit('error', err));
     }
-    options.signal?.addEventListener('abort', () => this.close(), { once: true });
+    if (options.signal?.aborted === true) process.nextTick(() => this.close());
+    else options.signal?.addEventListener('abort', () => this.close(), { once: true });
     return this;
   }
 

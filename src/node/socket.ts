@@ -315,7 +315,9 @@ export class NetSocket extends Duplex {
 
   /** 'timeout' after `ms` milliseconds without traffic; 0 for never. */
   setTimeout(ms: number, callback?: () => void): this {
-    this.timeout = checkTimeout(ms);
+    checkTimeout(ms);
+    if (this.destroyed) return this;
+    this.timeout = ms;
     this.#idle ??= new IdleTimer(this.#kernel, () => this.emit('timeout'));
     this.#idle.set(ms);
     if (callback === undefined) return this;

@@ -82,6 +82,8 @@ export class HttpService {
     const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
     this.#server.close(() => undefined);
     this.#server.closeIdleConnections();
+    // To Node a connection on which nothing has come yet is not idle.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const limit = new Callout(this.#kernel.callouts, () => this.#abortAll(), null);
     limit.reset(limitMs);
     await closed;

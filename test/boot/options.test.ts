@@ -209,6 +209,9 @@ describe('boot options', () => {
     expect([...options.tunables].map(([name, { value }]) => `${name}=${value}`)).toEqual(['a.b=file', 'c.d=env', 'e.f=line']);
     expect(parse(['--no-peer'], {}, {}).peers).toEqual([]);
     expect(parse(['--no-peer', '--conf=p.conf'], {}, { 'p.conf': 'peer="10.0.0.5/24"' }).peers).toEqual([]);
+    const off = { NETMOD_NO_PEER: '1' };
+    expect(shown(parse(['--no-peer=off'], off))).toMatchObject({ peers: ['10.0.0.1/24'] });
+    expect(shown(parse(['--no-peer=off'], { ...off, NETMOD_PEER: '10.0.0.5/24' }))).toMatchObject({ peers: ['10.0.0.5/24'] });
   });
 
   it('have a help page that names them all', () => {

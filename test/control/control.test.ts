@@ -304,6 +304,19 @@ describe('the control socket', () => {
     expect(served).toBeLessThan(20_000);
   });
 
+  it('refuses what is nested so deep that nobody could answer it', async () => {
+    for (let depth = 250; depth < 200_000; depth *= 2) {
+      const client = connect();
+      await client.greeting;
+      const deep = '{"x":'.repeat(depth) + '1' + '}'.repeat(depth);
+      client.socket.write('{"id":1,"call":"socketpair","args":["local","stream"]}\n');
+      client.socket.write(`{"id":2,"call":"ioctl","args":[0,"FIONREAD",${deep}]}\n`);
+      await client.closed;
+      expect(client.stray.at(-1)).toMatchObject({ id: null, errno: 'EINVAL' });
+    }
+    expect(await connect().ret('uuidgen', 1)).toHaveLength(1);
+  });
+
   it('bounds the calls under way, and answers all of a long queue in the end', async () => {
     const a = connect();
     const [x, y] = (await a.ret('socketpair', 'local', 'stream')) as [number, number];

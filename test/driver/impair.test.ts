@@ -189,4 +189,13 @@ describe('impair', () => {
     expect([...s.upA.frames, ...s.upB.frames]).toEqual([]);
     expect(s.upA.depth).toBe(0);
   });
+
+  it('closes a late batch in which it is stopped', () => {
+    const s = setup({}, { delayMs: 5 });
+    s.upA.onFrame = () => s.a.stop();
+    send(s.b, numbered(1));
+    s.sim.run(100);
+    expect(s.upA.frames).toHaveLength(1);
+    expect(s.upA.depth).toBe(0);
+  });
 });

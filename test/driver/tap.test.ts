@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as A from '../../src/driver/tap/addon.ts';
-import { HostSide } from '../../src/driver/tap/host.ts';
+import { type Found, HostSide } from '../../src/driver/tap/host.ts';
 import { createTapLink } from '../../src/driver/tap/tap.ts';
 import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4 } from '../../src/kern/ifnet/link.ts';
 import { PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
@@ -199,11 +199,12 @@ describe('tap', () => {
 
 describe("the host's side", () => {
   const config = { peers: ['10.0.0.1/24', 'fd00::1/64'], mtu: 1400, txqueuelen: 500 };
+  const show = (): Found => ({ mtu: 9000, txqueuelen: 77, up: false });
 
   it('is configured by ip, and its addresses removed from a device that stays', () => {
     for (const existed of [true, false]) {
       const calls: string[] = [];
-      const host = new HostSide('tap0', existed, (args) => (calls.push(args.join(' ')), null));
+      const host = new HostSide('tap0', existed, (args) => (calls.push(args.join(' ')), null), show);
       expect(host.configure(config)).toBeNull();
       expect(calls.splice(0)).toEqual([
         'link set dev tap0 mtu 1400 txqueuelen 500',
@@ -213,17 +214,27 @@ describe("the host's side", () => {
       ]);
       host.undo();
       host.undo();
-      expect(calls).toEqual(existed ? ['address delete fd00::1/64 dev tap0', 'address delete 10.0.0.1/24 dev tap0'] : []);
+      const undone = [
+        'address delete fd00::1/64 dev tap0',
+        'address delete 10.0.0.1/24 dev tap0',
+        'link set dev tap0 mtu 9000 txqueuelen 77 down',
+      ];
+      expect(calls).toEqual(existed ? undone : []);
     }
   });
 
   it('takes back what it did when something fails, and keeps an address that was there', () => {
     const calls: string[] = [];
-    const host = new HostSide('tap0', true, (args) => {
-      calls.push(args.join(' '));
-      if (args.includes('10.0.0.1/24') && args.includes('add')) return 'ip: RTNETLINK answers: File exists';
-      return args.includes('up') ? 'ip: no' : null;
-    });
+    const host = new HostSide(
+      'tap0',
+      true,
+      (args) => {
+        calls.push(args.join(' '));
+        if (args.includes('10.0.0.1/24') && args.includes('add')) return 'ip: RTNETLINK answers: File exists';
+        return args.includes('up') ? 'ip: no' : null;
+      },
+      show,
+    );
     expect(host.configure(config)).toBe('ip: no');
     expect(calls.filter((call) => call.includes('delete'))).toEqual(['address delete fd00::1/64 dev tap0']);
   });

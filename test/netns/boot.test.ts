@@ -86,10 +86,43 @@ describeNetns('boot', () => {
     it('joins a device that is there, and leaves it there', async () => {
       const ns = await create();
       await ns.must(['ip', 'tuntap', 'add', 'dev', 'tap5', 'mode', 'tap', 'vnet_hdr']);
+      await ns.must(['ip', 'link', 'set', 'tap5', 'mtu', '1400', 'txqueuelen', '77']);
       const boot = await ns.boot([`--stack=${stack}`, '--tap=tap5']);
       await ns.must(['ping', '-c', '1', '-W', '2', '10.0.0.2']);
       expect(await boot.stop()).toMatchObject({ status: 0 });
-      await ns.must(['ip', 'link', 'show', 'tap5']);
+      const found = await ns.must(['ip', '-o', 'link', 'show', 'tap5']);
+      for (const part of ['mtu 1400', 'qlen 77', '<BROADCAST,MULTICAST>']) expect(found).toContain(part);
+      if (!hasCommand('ethtool')) return;
+      // Whoever opens it next need not know of offload.
+      expect(await ns.must(['ethtool', '-k', 'tap5'])).toMatch(/^tx-checksumming: off/m);
+    });
+
+    it('a second signal ends it at once, and still removes what would stay', async () => {
+      const ns = await create();
+      await ns.must(['ip', 'tuntap', 'add', 'dev', 'tap5', 'mode', 'tap']);
+      const boot = await ns.boot([`--stack=${stack}`, '--tap=tap5']);
+      const client = ns.spawn(['curl', '-sS', '-o', '/dev/null', '--limit-rate', '100k', 'http://10.0.0.2/bytes/1000000000']);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      boot.child.kill('SIGTERM');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const started = Date.now();
+      expect(await boot.stop('SIGTERM')).toMatchObject({ status: 143 });
+      expect(Date.now() - started).toBeLessThan(1_500);
+      expect(existsSync(boot.ctl)).toBe(false);
+      expect(await ns.must(['ip', '-o', '-4', 'addr', 'show', 'tap5'])).toBe('');
+      client.kill('SIGKILL');
+    });
+
+    it('does not wait for a client that has connected and asked for nothing', async () => {
+      const ns = await create();
+      const boot = await ns.boot([`--stack=${stack}`]);
+      const open = `require('net').connect(80, '10.0.0.2').on('connect', () => setTimeout(() => {}, 20_000)).on('error', () => {}).resume()`;
+      const client = ns.spawn([process.execPath, '-e', open]);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const started = Date.now();
+      expect(await boot.stop()).toMatchObject({ status: 0 });
+      expect(Date.now() - started).toBeLessThan(1_500);
+      client.kill('SIGKILL');
     });
 
     it('two boots at once, each in a namespace of its own', async () => {

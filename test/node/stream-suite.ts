@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { finished } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { listenHttp } from '../../src/node/http.ts';
+import { NetAgent, listenHttp } from '../../src/node/http.ts';
 import type { ConnectArgs } from '../../src/node/connect.ts';
 import type { NetServer, NetSocket } from '../../src/node/net.ts';
 import type { Place } from './places.ts';
@@ -331,6 +331,62 @@ export function streamSuite(name: string, makePlace: () => Promise<Place>, { bat
       const many = await settle(Promise.all(Array.from({ length: 20 }, (_, i) => ask(`/${i}`, Buffer.alloc(i * 1000)))));
       expect(many).toEqual(Array.from({ length: 20 }, (_, i) => `/${i} ${i * 1000}`));
       expect(connections).toBeLessThanOrEqual(3);
+      agent.destroy();
+    });
+
+    it('has no idle time any more when it is destroyed', async () => {
+      serve(() => undefined);
+      const client = connect(place.to);
+      await settle(once(client, 'connect'));
+      let timeouts = 0;
+      client.on('timeout', () => timeouts++);
+      client.destroy();
+      client.setTimeout(1_000);
+      await run(5_000);
+      expect(timeouts).toBe(0);
+    });
+
+    it('refuses a local address that is none at once', () => {
+      const options = { host: '10.0.0.2', port: 80 };
+      expect(() => connect({ ...options, localAddress: 'nonsense' })).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_IP_ADDRESS' }),
+      );
+      expect(() => connect({ ...options, localPort: 70_000 })).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_BAD_PORT' }));
+    });
+
+    it('stops to listen by a signal that came before', async () => {
+      const server = place.server.createServer();
+      servers.push(server);
+      const closed = once(server, 'close');
+      server.listen({ ...place.listen, signal: AbortSignal.abort() });
+      await settle(closed, 1_000);
+      expect(server.listening).toBe(false);
+    });
+
+    it('an agent connects with the options of its request', async () => {
+      if (place.to.path !== undefined) return;
+      const server = http.createServer((req, res) => req.on('end', () => res.end('here')).resume());
+      const listener = listenHttp(place.server, server, place.listen);
+      listener.on('connection', (socket: NetSocket) => sockets.push(socket));
+      servers.push(listener);
+      const agent = new NetAgent(place.client, { keepAlive: true });
+      const req = http.request({
+        agent,
+        method: 'POST',
+        host: 'named.example',
+        port: place.to.port as number,
+        lookup: (_name, _options, done) => done(null, '10.0.0.2', 4),
+      });
+      const start = place.sim.nowMs();
+      for (let i = 0; i < 10; i++) {
+        req.write('small');
+        await run(1);
+      }
+      req.end();
+      const [res] = (await settle(once(req, 'response'))) as [http.IncomingMessage];
+      expect(String(await settle(collect(res)))).toBe('here');
+      // Nothing was held back for an acknowledgement that the server delays.
+      expect(place.sim.nowMs() - start).toBeLessThan(90);
       agent.destroy();
     });
 

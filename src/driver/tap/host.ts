@@ -1,6 +1,6 @@
 /**
- * The host's side of a TAP, configured by iproute2 (ip-link(8), ip-address(8)): address, MTU, queue length, up. What was added to a
- * device that was there before is removed at the end; a device of our own goes with its descriptor.
+ * The host's side of a TAP, configured by iproute2 (ip-link(8), ip-address(8)): address, MTU, queue length, up. A device that was there
+ * before is left as it was found; a device of our own goes with its descriptor.
  */
 import { execFileSync } from 'node:child_process';
 import type { Errno } from '../../kern/errno.ts';
@@ -30,6 +30,31 @@ export const runIp: RunIp = (args) => {
   }
 };
 
+/** How a device was found. */
+export interface Found {
+  readonly mtu: number;
+  readonly txqueuelen: number;
+  readonly up: boolean;
+}
+
+/** Reads how a device is configured; null when it cannot be told. */
+export type ShowIp = (name: string) => Found | null;
+
+export const showIp: ShowIp = (name) => {
+  try {
+    const text = execFileSync('ip', ['-o', 'link', 'show', 'dev', name], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      encoding: 'utf8',
+    });
+    const [, flags, mtu] = /<([^>]*)> mtu (\d+)/.exec(text) ?? [];
+    const [, qlen] = / qlen (\d+)/.exec(text) ?? [];
+    if (flags === undefined || mtu === undefined) return null;
+    return { mtu: Number(mtu), txqueuelen: Number(qlen ?? 0), up: flags.split(',').includes('UP') };
+  } catch {
+    return null;
+  }
+};
+
 function stderrOf(err: unknown): string {
   if (err instanceof Error && 'stderr' in err && err.stderr instanceof Uint8Array) {
     const line = new TextDecoder().decode(err.stderr).trim().split('\n')[0];
@@ -44,16 +69,21 @@ export class HostSide implements TapHost {
   readonly #run: RunIp;
   /** Addresses to remove from a device that stays. */
   readonly #added: string[] = [];
+  readonly #show: ShowIp;
+  /** How a device that stays was found; null when there is nothing to put back. */
+  #found: Found | null = null;
 
   /** `existed`: the device was there before and will be afterwards. */
-  constructor(name: string, existed: boolean, run: RunIp = runIp) {
+  constructor(name: string, existed: boolean, run: RunIp = runIp, show: ShowIp = showIp) {
     this.#name = name;
     this.#existed = existed;
     this.#run = run;
+    this.#show = show;
   }
 
   /** Null, or the first thing that failed; what was done until then is undone. */
   configure({ peers, mtu, txqueuelen }: HostConfig): string | null {
+    if (this.#existed) this.#found = this.#show(this.#name);
     const error =
       this.#run(['link', 'set', 'dev', this.#name, 'mtu', String(mtu), 'txqueuelen', String(txqueuelen)]) ??
       this.#addPeers(peers) ??
@@ -83,5 +113,10 @@ export class HostSide implements TapHost {
     for (let peer = this.#added.pop(); peer !== undefined; peer = this.#added.pop()) {
       this.#run(['address', 'delete', peer, 'dev', this.#name]);
     }
+    const found = this.#found;
+    this.#found = null;
+    if (found === null) return;
+    const sizes = ['mtu', String(found.mtu), 'txqueuelen', String(found.txqueuelen)];
+    this.#run(['link', 'set', 'dev', this.#name, ...sizes, found.up ? 'up' : 'down']);
   }
 }

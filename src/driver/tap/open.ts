@@ -3,7 +3,7 @@ import type { DriverEnv, DriverOptions, OpenFailure, OpenedLink } from '../drive
 import { localLladdr, splitIfName } from '../ifname.ts';
 import { type TapAddon, type TapDevice, errorCode, loadAddon } from './addon.ts';
 import { HostSide } from './host.ts';
-import { SPIN_MAX_US, TAP_MAX_MTU, createTapLink } from './tap.ts';
+import { SPIN_MAX_US, TAP_MAX_MTU, createTapLink, leaveFinished } from './tap.ts';
 
 /** Longest interface name in Linux, in bytes. */
 const NAME_MAX = 15;
@@ -18,6 +18,7 @@ export function openTap(env: DriverEnv, options: DriverOptions): OpenedLink | Op
   const host = new HostSide(device.name, device.existed);
   const failure = host.configure(options);
   if (failure !== null) {
+    leaveFinished(addon, device);
     addon.close(device.id);
     return { error: failure };
   }

@@ -70,6 +70,7 @@ const TSO = TX_TSO4 | TX_TSO6;
 
 class Tap {
   readonly addon: A.TapAddon;
+  readonly device: A.TapDevice;
   readonly id: number;
   readonly features: number;
   readonly host: TapHost;
@@ -92,6 +93,7 @@ class Tap {
 
   constructor({ addon, device, host, lladdr, mtu }: TapParams, counters: TapCounters) {
     this.addon = addon;
+    this.device = device;
     this.id = device.id;
     this.features = device.features;
     this.host = host;
@@ -252,7 +254,13 @@ function stop(self: Tap): void {
   self.up = null;
   // Before the descriptor goes: what was added to a device that stays must be removed while it is there.
   self.host.undo();
+  leaveFinished(self.addon, self.device);
   self.addon.close(self.id);
+}
+
+/** What may be left open is the device's own setting: whoever opens one that stays next may not know of it. */
+export function leaveFinished(addon: A.TapAddon, { id, existed, features }: A.TapDevice): void {
+  if (existed && features !== 0) addon.setOffload(id, 0);
 }
 
 function setMtu(self: Tap, mtu: number): Errno | null {
