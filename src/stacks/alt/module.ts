@@ -25,7 +25,7 @@ import { ipv4 } from '../../wire/addr.ts';
 import { macToString } from '../../wire/ethernet.ts';
 import { Alt } from './alt.ts';
 import { addSysctls } from './config.ts';
-import { FLAGS, F_DETACHED, ROW_SHIFT, STATE, TS_CLOSING, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK } from './flows.ts';
+import { ROW_SHIFT, STATE, TS_CLOSING, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK } from './flows.ts';
 import { icmpReassExpired } from './icmperr.ts';
 import { ifIoctl, rtIoctl } from './ioctl.ts';
 import { etherInput, rawInput } from './ipin.ts';
@@ -104,15 +104,14 @@ function ifChanged(s: Alt, ifp: Ifnet): void {
   for (let k = 0; k < s.routes.naddrs; k++) if (at(s.routes.addrIx, k) === nif.ix) s.arp.announce(nif, at(s.routes.addr, k));
 }
 
-/** Bytes that are not acknowledged, and connections that are closing without their users. */
+/** Bytes, or an end, that the peer has not acknowledged. What only waits for the peer's own end is none of ours. */
 function busy(s: Alt): boolean {
   const { flows } = s;
   for (let i = 0; i < flows.highWater(); i++) {
     const o = i << ROW_SHIFT;
     const state = at(flows.w, o + STATE);
     if (state === TS_FREE) continue;
-    if (state === TS_FIN_WAIT_1 || state === TS_CLOSING || state === TS_LAST_ACK || (at(flows.w, o + FLAGS) & F_DETACHED) !== 0)
-      return true;
+    if (state === TS_FIN_WAIT_1 || state === TS_CLOSING || state === TS_LAST_ACK) return true;
     if ((flows.socketOf[i]?.snd.cc ?? 0) > 0) return true;
   }
   return false;

@@ -391,9 +391,13 @@ describe('closing', () => {
 
   test('FIN-WAIT-2 without a socket ends by itself', () => {
     const { w, peer, snd, rcv } = established();
+    const busy = (): boolean => w.host.kernel.netstack.current.busy();
     soclose(peer.so);
     w.sent();
+    expect(busy()).toBe(true);
     w.put({ seq: rcv, ack: snd + 1 });
+    // Only the peer's end is missing: who shuts down need not wait for it.
+    expect(busy()).toBe(false);
     w.world.run(61_000);
     expect(w.host.taken()).toMatchObject({ flows: 1, timewait: 0 });
     expect(w.host.count('tcp', 'finwait2_drops')).toBe(1);
