@@ -15,17 +15,15 @@ import {
   type Link,
   type LinkInfo,
   type LinkMethods,
-  type LinkUp,
   linkInterface,
 } from '../kern/ifnet/link.ts';
 import { bindObject, defineClass } from '../kern/kobj.ts';
-import { PKT_CSUM_OK, RxPacket, TX_TSO4, TX_TSO6, type TxPacket } from '../kern/packet.ts';
+import { PKT_CSUM_OK, TX_TSO4, TX_TSO6 } from '../kern/packet.ts';
 import { ETHER_HDR_LEN } from '../wire/ethernet.ts';
 import { FRAME_MAX, FRAME_OFF, type Frame, FramePool, groupFlags } from './frame.ts';
+import { MemoryEnd, memoryClass } from './memory.ts';
 import { FramePipe, type PipeEffects } from './pipe.ts';
-import { TxRing } from './ring.ts';
 import { Segmenter, completeChecksum } from './segment.ts';
-import { checkTx } from './txcheck.ts';
 
 export interface PairOptions {
   /** Default 1500, up to 65535. */
@@ -48,44 +46,17 @@ export const PAIR_CAPABILITIES =
 const RXCSUM = IFCAP_RXCSUM | IFCAP_RXCSUM_IPV6;
 const MAX_MTU = 65535;
 
-class PairEnd {
-  readonly ring: TxRing;
-  readonly pool: FramePool;
-  readonly info: LinkInfo;
-  readonly rx = new RxPacket(new Uint8Array(0));
+class PairEnd extends MemoryEnd {
   readonly segmenter: Segmenter;
-  /** Where this end's frames go; set once both ends exist. */
-  out: FramePipe | null = null;
-  up: LinkUp | null = null;
-  /** Who was told that a batch began. */
-  batch: LinkUp | null = null;
-  isUp = false;
-  mtu: number;
   enabled = 0;
-  /** Frames that the pipe had no room for since the last flush. */
-  lost = 0;
 
   constructor(pool: FramePool, info: LinkInfo, slots: number) {
-    this.pool = pool;
-    this.info = info;
-    this.mtu = info.mtu;
-    this.ring = new TxRing(slots);
+    super(pool, info, slots);
     this.segmenter = new Segmenter(ETHER_HDR_LEN, FRAME_MAX, (bytes, off, end) => this.input(bytes, off, end, this.rxFlags(), 0));
   }
 
   rxFlags(): number {
     return (this.enabled & RXCSUM) !== 0 ? PKT_CSUM_OK : 0;
-  }
-
-  begin(): void {
-    this.batch = this.isUp ? this.up : null;
-    this.batch?.begin();
-  }
-
-  /** Closes the batch that `begin` opened, also if the link was stopped inside it. */
-  end(): void {
-    this.batch?.end();
-    this.batch = null;
   }
 
   /** A frame from the other end. */
@@ -112,24 +83,6 @@ class PairEnd {
   }
 }
 
-function transmit(self: PairEnd, pkt: TxPacket): Errno | null {
-  const out = self.out;
-  const err = !self.isUp || out === null ? 'ENETDOWN' : checkTx(pkt, ETHER_HDR_LEN, self.mtu, self.info.capabilities);
-  if (err === null && out !== null) {
-    if (out.full()) self.lost++;
-    else out.put(self.pool.copyTx(pkt));
-  }
-  self.ring.free(pkt);
-  return err;
-}
-
-function flush(self: PairEnd): void {
-  self.out?.kick();
-  if (self.lost === 0) return;
-  self.up?.dropped('oqdrops', self.lost);
-  self.lost = 0;
-}
-
 function setCapEnable(self: PairEnd, bits: number): Errno | null {
   if ((bits & ~self.info.capabilities) !== 0) return 'EINVAL';
   // A super-frame has no checksum of its own that could be verified.
@@ -141,32 +94,8 @@ function setCapEnable(self: PairEnd, bits: number): Errno | null {
 const pairClass = defineClass<PairEnd, LinkMethods>({
   name: 'pair',
   implements: linkInterface,
-  methods: {
-    info: (self) => self.info,
-    start: (self, up) => {
-      self.up = up;
-      return null;
-    },
-    stop: (self) => {
-      self.up = null;
-      self.isUp = false;
-      self.out?.close();
-    },
-    txAlloc: (self) => self.ring.alloc(),
-    txFree: (self, pkt) => self.ring.free(pkt),
-    transmit,
-    flush,
-    setUp: (self, up) => {
-      self.isUp = up;
-      return null;
-    },
-    setMtu: (self, mtu) => {
-      self.mtu = mtu;
-      return null;
-    },
-    setLladdr: () => null,
-    setCapEnable,
-  },
+  methods: { setLladdr: () => null, setCapEnable },
+  bases: [memoryClass],
 });
 
 /** The two ends. `effects` drives both, whichever kernel each is attached to. */
