@@ -83,6 +83,8 @@ export class Alt {
   /** Counts up with each datagram that may be fragmented. */
   ipId = 0;
   portSalt = 0;
+  /** Period of the cookies' clock in which the last one was sent; -1: none yet. */
+  cookiePeriod = -1;
   /** Runs the list of flows with output; first and last plus 1. */
   readonly work: NetisrWork;
   outHead = 0;

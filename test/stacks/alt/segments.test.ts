@@ -5,7 +5,23 @@ import { SIOCAIFADDR, SIOCDIFADDR } from '../../../src/kern/ifnet/ifioctl.ts';
 import { ipv4 } from '../../../src/wire/addr.ts';
 import { ip } from './support/host.ts';
 import { type Peer, Server, dial, pattern } from './support/sockets.ts';
-import { ACK, FIN, PSH, RST, SYN, type Seg, US, Wire, mssOpt, sackOkOpt, text, tsOpt, wsOpt } from './support/wire.ts';
+import {
+  ACK,
+  FIN,
+  PSH,
+  RST,
+  SYN,
+  PEER,
+  PEER_MAC,
+  type Seg,
+  US,
+  Wire,
+  mssOpt,
+  sackOkOpt,
+  text,
+  tsOpt,
+  wsOpt,
+} from './support/wire.ts';
 
 const ISN = 1000;
 
@@ -120,6 +136,27 @@ describe('handshake', () => {
     // The data that comes with the acknowledgment counts.
     w.put({ seq: 2, ack: (sa.seq + 1) | 0, data: text('GET') });
     expect(server.peers[0]?.text()).toBe('GET');
+  });
+
+  test('a cookie is good for two minutes and not again when its clock of 35 minutes comes round, whoever else gets one', () => {
+    const w = new Wire({ 'net.alt.embryonic': '0' });
+    const server = new Server(w.host, 80);
+    const cookie = (sport: number): Seg => {
+      w.put({ sport, seq: 1, flags: SYN, o: mssOpt(1460) });
+      return w.sent().find((s) => s.flags === (SYN | ACK))!;
+    };
+    const old = cookie(4001);
+    w.world.run(32 * 65_536);
+    w.teach(PEER, PEER_MAC);
+    // A flood may be on, so that cookies are being sent.
+    cookie(4002);
+    w.put({ sport: 4001, seq: 2, ack: (old.seq + 1) | 0, data: text('GET') });
+    expect(server.peers.length).toBe(0);
+    expect(w.host.count('tcp', 'sc_badcookie')).toBe(1);
+    const fresh = cookie(4003);
+    w.world.run(60_000);
+    w.put({ sport: 4003, seq: 2, ack: (fresh.seq + 1) | 0, data: text('GET') });
+    expect(server.peers.length).toBe(1);
   });
 
   test('an active open: SYN with all options, ECONNREFUSED by a reset, ETIMEDOUT by silence', () => {

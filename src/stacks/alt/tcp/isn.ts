@@ -3,7 +3,8 @@
  * cookies (RFC 4987 §3.6).
  *
  * A cookie is our sequence number of a SYN/ACK for which no state is kept: 5 bits of a clock of 64 s, 3 bits of the peer's MSS, 24
- * bits of a keyed hash over both ends, the peer's sequence number and the other 8. If the peer has timestamps, the low 6 bits of
+ * bits of a keyed hash over both ends, the peer's sequence number, the whole clock and the size. It is good for this period of the clock
+ * and the next, and only while some were sent as lately as that: otherwise a stranger could guess all day. If the peer has timestamps, the low 6 bits of
  * ours carry what else its SYN said: window shift (15: none) and whether it takes SACK.
  */
 import type { Alt } from '../alt.ts';
@@ -28,23 +29,28 @@ export function tsOffset(s: Alt, laddr: number, faddr: number, ports: number): n
   return hashStrong(s.secretKey, laddr, faddr, ports, LABEL_TS);
 }
 
-function cookieHash(s: Alt, laddr: number, faddr: number, ports: number, irs: number, top: number): number {
-  return hashStrong(s.secretKey, laddr ^ Math.imul(irs, 0x9e3779b1), faddr, ports, (irs & ~0xff) ^ top ^ 0x636f) & 0xffffff;
+function cookieHash(s: Alt, laddr: number, faddr: number, ports: number, irs: number, stamp: number): number {
+  return hashStrong(s.secretKey, laddr ^ Math.imul(irs, 0x9e3779b1), faddr, ports, irs ^ stamp ^ 0x636f) & 0xffffff;
 }
 
 export function makeCookie(s: Alt, laddr: number, faddr: number, ports: number, irs: number, mss: number): number {
   let m = COOKIE_MSS.length - 1;
   while (m > 0 && (COOKIE_MSS[m] as number) > mss) m--;
-  const top = (((s.time.ms >>> COOKIE_CLOCK_SHIFT) & 31) << 3) | m;
-  return (top << 24) | cookieHash(s, laddr, faddr, ports, irs, top);
+  const period = s.time.ms >>> COOKIE_CLOCK_SHIFT;
+  s.cookiePeriod = period;
+  const stamp = (period << 3) | m;
+  return (stamp << 24) | cookieHash(s, laddr, faddr, ports, irs, stamp);
 }
 
-/** The segment size that a cookie of ours tells, or 0: not ours, or older than two minutes. */
+/** The segment size that a cookie of ours tells, or 0: not ours, or older than two minutes, or none was sent in that time. */
 export function checkCookie(s: Alt, laddr: number, faddr: number, ports: number, irs: number, cookie: number): number {
+  const now = s.time.ms >>> COOKIE_CLOCK_SHIFT;
+  if (s.cookiePeriod < 0 || ((now - s.cookiePeriod) & 0xffff) > 1) return 0;
   const top = cookie >>> 24;
-  const age = ((s.time.ms >>> COOKIE_CLOCK_SHIFT) - (top >>> 3)) & 31;
-  if (age > 1 || (cookie & 0xffffff) !== cookieHash(s, laddr, faddr, ports, irs, top)) return 0;
-  return COOKIE_MSS[top & 7] as number;
+  const age = (now - (top >>> 3)) & 31;
+  if (age > 1) return 0;
+  const stamp = (((now - age) & 0xffff) << 3) | (top & 7);
+  return (cookie & 0xffffff) === cookieHash(s, laddr, faddr, ports, irs, stamp) ? (COOKIE_MSS[top & 7] as number) : 0;
 }
 
 /** Our timestamp with the options of a SYN in its low bits; never ahead of the clock, so that later ones are not behind it. */

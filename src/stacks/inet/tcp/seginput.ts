@@ -160,7 +160,7 @@ function timestampOk(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   return false;
 }
 
-/** Cuts off what is before and behind the window (RFC 9293 §3.10.7.4, first step). False: nothing is left to process. */
+/** Cuts off what is before and behind the window (RFC 9293 §3.10.7.4, first step). False: nothing is left of it. */
 function trim(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   const { stats } = tcp;
   const old = (tcb.rcvNxt - seg.seq) | 0;
