@@ -15,6 +15,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 /* Length of the virtio header: with the 14 of Ethernet behind it, the IP header is aligned to 4 bytes. */
 enum { VNET_HDR = 10 };
 
@@ -27,9 +32,10 @@ struct request {
   unsigned features; /* TUN_F_* bits that were accepted */
 };
 
-/* Takes as many offloads as this kernel has, most wanted first. */
+/* Takes as many offloads as this kernel has, most wanted first. Those of UDP came with Linux 6.2, and only together. */
 static unsigned set_offload(int fd, unsigned wanted) {
-  const unsigned steps[] = {wanted, wanted & ~(unsigned)TUN_F_TSO_ECN, wanted & TUN_F_CSUM};
+  const unsigned tcp = wanted & ~(unsigned)(TUN_F_USO4 | TUN_F_USO6);
+  const unsigned steps[] = {wanted, tcp, tcp & ~(unsigned)TUN_F_TSO_ECN, tcp & TUN_F_CSUM};
   for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
     if (steps[i] != 0 && ioctl(fd, TUNSETOFFLOAD, (unsigned long)steps[i]) == 0) return steps[i];
   ioctl(fd, TUNSETOFFLOAD, 0UL);
@@ -80,7 +86,8 @@ static int tap_open(struct request *r, const char **call) {
     *call = "TUNSETVNETHDRSZ";
     if (ioctl(r->fd, TUNSETVNETHDRSZ, &size) < 0) return errno;
   }
-  r->features = set_offload(r->fd, r->vnet && r->offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0);
+  const unsigned all = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6;
+  r->features = set_offload(r->fd, r->vnet && r->offload ? all : 0);
   return 0;
 }
 

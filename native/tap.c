@@ -22,6 +22,7 @@
 
 #include "args.h"
 #include "device.h"
+#include "uso.h"
 
 /* The few functions of libuv that are used, as the node binary exports them. Handles are opaque: libuv tells their size. */
 struct uv_loop_s;
@@ -52,7 +53,7 @@ enum { RX_OFF, RX_LEN, RX_FLAGS, RX_GSO_TYPE, RX_GSO_SIZE, RX_STRIDE };
 enum { TX_OFF, TX_LEN, TX_FLAGS, TX_GSO_TYPE, TX_GSO_SIZE, TX_HDR_LEN, TX_CSUM_START, TX_CSUM_OFFSET, TX_NFRAGS, TX_FRAGS };
 enum { TX_STRIDE = TX_FRAGS + 3 * MAX_FRAGS };
 /* Counters that the driver reads: wrap as 32-bit integers. */
-enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_COUNT };
+enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_TX_MERGED, ST_COUNT };
 
 struct instance {
   struct tap *taps[MAX_TAPS];
@@ -64,6 +65,7 @@ struct tap {
   int id;
   int fd;
   bool vnet;
+  bool uso; /* the kernel cuts datagrams */
   bool started, paused, closing, env_gone;
   int64_t spin_us;
   struct uv_handle_s *poll;
@@ -226,6 +228,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   t->id = id;
   t->fd = r.fd;
   t->vnet = r.vnet;
+  t->uso = (r.features & TUN_F_USO4) != 0;
   inst->taps[id] = t;
   uv_handle_set_data(t->poll, t);
   napi_value self = describe(env, t, &r);
@@ -246,8 +249,12 @@ static int64_t now_us(void) {
   return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+static void count_n(struct tap *t, int counter, int n) {
+  ((uint32_t *)(void *)t->stats.data)[counter] += (uint32_t)n;
+}
+
 static void count(struct tap *t, int counter) {
-  ((uint32_t *)(void *)t->stats.data)[counter]++;
+  count_n(t, counter, 1);
 }
 
 static bool is_gone(int err) {
@@ -373,9 +380,10 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
 /* ---- sending ---- */
 
 struct payload {
-  struct iovec iov[2 + MAX_FRAGS];
+  struct iovec iov[1 + USO_MAX];
   int n;
 };
+_Static_assert(2 + MAX_FRAGS <= 1 + USO_MAX, "a frame with all its slices has to fit");
 
 /* Appends the slices of a frame. They lie in buffers of JavaScript's own, which are looked at each time. */
 static bool add_frags(napi_env env, napi_value buffers, const int32_t *entry, struct payload *p) {
@@ -408,10 +416,11 @@ static bool entry_valid(const struct tap *t, const int32_t *e) {
 /* Writes one frame: 0, or an errno. The virtio header goes in front of it, where the slot has room, so that one piece is written. */
 static int write_frame(struct tap *t, napi_env env, napi_value buffers, const int32_t *e) {
   struct virtio_net_hdr h;
-  struct payload p = {.n = 0};
+  struct payload p;
   uint8_t *at = t->tx.data + e[TX_OFF];
   size_t len = (size_t)e[TX_LEN];
   ssize_t done;
+  p.n = 0;
   if (t->vnet) {
     h.flags = (uint8_t)e[TX_FLAGS];
     h.gso_type = (uint8_t)e[TX_GSO_TYPE];
@@ -437,6 +446,58 @@ static int write_frame(struct tap *t, napi_env env, napi_value buffers, const in
   return done < 0 ? errno : 0;
 }
 
+/* Is this entry a datagram that can be merged? Where its UDP header is, or 0. */
+static size_t mergeable(const struct tap *t, const int32_t *e) {
+  if (e[TX_FLAGS] != VIRTIO_NET_HDR_F_NEEDS_CSUM || e[TX_GSO_TYPE] != 0 || e[TX_NFRAGS] != 0 || !entry_valid(t, e)) return 0;
+  return uso_l4(t->tx.data + e[TX_OFF], (size_t)e[TX_LEN], (unsigned)e[TX_CSUM_START], (unsigned)e[TX_CSUM_OFFSET]);
+}
+
+/*
+ * Writes the datagrams of one flow that begin at `e` as one frame, if there are two at least: how many there were, or 0 and nothing was
+ * written. `*err` is an errno, or 0.
+ */
+static int write_merged(struct tap *t, const int32_t *e, int left, int *err) {
+  const size_t l4 = mergeable(t, e);
+  uint8_t *first = t->tx.data + e[TX_OFF];
+  const size_t data = l4 + UDP_HDR;
+  struct virtio_net_hdr h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_UDP_L4};
+  struct payload p;
+  size_t more = 0;
+  ssize_t done;
+  int n = 1;
+  /* The virtio header goes in front of the frame, as in write_frame. */
+  if (l4 == 0 || e[TX_OFF] % t->tx_slot < VNET_HDR) return 0;
+  for (const int32_t *next = e + TX_STRIDE; n < left && n < USO_MAX; n++, next += TX_STRIDE) {
+    const size_t len = (size_t)next[TX_LEN];
+    if (next[TX_LEN] > e[TX_LEN] || mergeable(t, next) != l4) break;
+    const uint8_t *f = t->tx.data + next[TX_OFF];
+    if (!uso_same_flow(first, f, l4, (unsigned)n) || (size_t)e[TX_LEN] - 14 + more + len - data > USO_IP_MAX) break;
+    p.iov[n].iov_base = (uint8_t *)f + data;
+    p.iov[n].iov_len = len - data;
+    more += len - data;
+    /* Only the last may be shorter. */
+    if (next[TX_LEN] < e[TX_LEN]) {
+      n++;
+      break;
+    }
+  }
+  if (n == 1) return 0;
+  uso_grow(first, l4, more);
+  h.hdr_len = (uint16_t)data;
+  h.gso_size = (uint16_t)((size_t)e[TX_LEN] - data);
+  h.csum_start = (uint16_t)l4;
+  h.csum_offset = 6;
+  memcpy(first - VNET_HDR, &h, VNET_HDR);
+  p.iov[0].iov_base = first - VNET_HDR;
+  p.iov[0].iov_len = VNET_HDR + (size_t)e[TX_LEN];
+  do {
+    done = writev(t->fd, p.iov, n);
+  } while (done < 0 && errno == EINTR);
+  *err = done < 0 ? errno : 0;
+  if (done >= 0) count_n(t, ST_TX_MERGED, n);
+  return n;
+}
+
 /* writeBatch(id, n, buffers): frames that were dealt with. Fewer than n: the device takes no more for now. */
 static napi_value js_write_batch(napi_env env, napi_callback_info info) {
   napi_value argv[3], result;
@@ -448,15 +509,20 @@ static napi_value js_write_batch(napi_env env, napi_callback_info info) {
   if (napi_get_value_int32(env, argv[1], &n) != napi_ok || n < 0 || (size_t)n > t->tx_table.len / TX_STRIDE)
     return throw_argument(env, "writeBatch: more frames than the table holds");
   const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
-  for (; k < n; k++, entry += TX_STRIDE) {
-    int err = entry_valid(t, entry) ? write_frame(t, env, argv[2], entry) : EINVAL;
+  for (int took; k < n; k += took, entry += took * TX_STRIDE) {
+    int err = EINVAL;
+    took = t->uso && k + 1 < n ? write_merged(t, entry, n - k, &err) : 0;
+    if (took == 0) {
+      took = 1;
+      if (entry_valid(t, entry)) err = write_frame(t, env, argv[2], entry);
+    }
     if (err == 0) continue;
     if (err == EAGAIN || err == ENOBUFS) {
       count(t, ST_TX_BLOCKED);
       break;
     }
     /* Down is EIO; a device that is gone is reported by its poll event, in on_poll. */
-    count(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID);
+    count_n(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID, took);
   }
   napi_create_int32(env, k, &result);
   return result;

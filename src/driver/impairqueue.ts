@@ -2,16 +2,21 @@
 import type { Effects, HostTimer, RandomSource } from '../kern/effects.ts';
 import { PKT_CSUM_OK } from '../kern/packet.ts';
 import { FRAME_OFF, type Frame, type FramePool } from './frame.ts';
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHER_HDR_LEN, etherType } from '../wire/ethernet.ts';
 import { FrameHeap } from './frameheap.ts';
+import { LineQueue } from './linequeue.ts';
 import { type Layout, newLayout, recomputeChecksum } from './segment.ts';
 
 /** Faults of one direction. Percentages are 0 to 100; all defaults are 0 but where it says so. */
 export interface ImpairConfig {
-  /** Share of frames that are lost, and how many are lost in a row on average (Gilbert's model; default 1: each by itself). */
+  /**
+   * Share of frames that are lost, and how many are lost in a row on average (Gilbert's model; default 1: each by itself). A burst is over
+   * when no frame came for a while: otherwise one that catches a lonely SYN would last for minutes.
+   */
   readonly lossPercent: number;
   readonly lossBurst: number;
   readonly duplicatePercent: number;
-  /** One bit behind the link header is turned over; the checksum then does not hold. */
+  /** One bit behind the link header is turned over; the checksum then does not hold. A frame without one (ARP) is lost. */
   readonly corruptPercent: number;
   /** These frames take `reorderMs` longer (default 5), and later ones overtake them. */
   readonly reorderPercent: number;
@@ -21,7 +26,7 @@ export interface ImpairConfig {
   readonly jitterMs: number;
   /** Bits per second; 0: no limit. */
   readonly rateBps: number;
-  /** Frames that may wait (default 1000); what does not fit is lost. */
+  /** Frames that may wait for the line, or without a rate may be on the way (default 1000); what does not fit is lost. */
   readonly queueFrames: number;
   /** Longer packets vanish without a word, as behind a router that filters ICMP; 0: none do. */
   readonly mtu: number;
@@ -63,6 +68,8 @@ const NO_FAULTS: ImpairConfig = {
   mtu: 0,
 };
 
+/** The longest silence inside a burst of losses, milliseconds. */
+const BURST_SILENCE_MS = 200;
 const TWO_32 = 0x1_0000_0000;
 
 export class ImpairQueue {
@@ -79,8 +86,9 @@ export class ImpairQueue {
   #active = false;
   /** The loss model is in its bad state. */
   #losing = false;
-  /** When the line is free again, and when the last frame in order is due. */
-  #lineFreeMs = 0;
+  #lastOfferMs = 0;
+  readonly #line = new LineQueue();
+  /** When the last frame in order is due. */
   #lastDueMs = 0;
   #order = 0;
   #running = false;
@@ -126,11 +134,11 @@ export class ImpairQueue {
       this.counters.duplicated++;
       this.#enqueue(copy);
     }
-    if (this.#chance(c.corruptPercent)) this.#corrupt(frame);
+    if (this.#chance(c.corruptPercent) && !this.#corrupt(frame)) return this.#drop(frame, 'corrupted');
     this.#enqueue(frame);
   }
 
-  #drop(frame: Frame, why: 'toolong' | 'lost' | 'queuefull'): void {
+  #drop(frame: Frame, why: 'toolong' | 'lost' | 'queuefull' | 'corrupted'): void {
     this.counters[why] = (this.counters[why] as number) + 1;
     this.#pool.put(frame);
   }
@@ -148,6 +156,9 @@ export class ImpairQueue {
     const { lossPercent, lossBurst } = this.#config;
     if (lossPercent <= 0) return false;
     if (lossBurst <= 1) return this.#chance(lossPercent);
+    const now = this.#clock.monotonicMs();
+    if (now - this.#lastOfferMs > BURST_SILENCE_MS) this.#losing = false;
+    this.#lastOfferMs = now;
     // Two states: a burst ends with probability 1/burst per frame, and begins so often that the shares come out right.
     const loss = Math.min(lossPercent / 100, 0.99);
     const change = this.#losing ? 1 / lossBurst : loss / (lossBurst * (1 - loss));
@@ -155,9 +166,14 @@ export class ImpairQueue {
     return this.#losing;
   }
 
-  #corrupt(frame: Frame): void {
+  /** False for a frame that no checksum protects: a card would have seen the damage, and the frame never comes. */
+  #corrupt(frame: Frame): boolean {
     const first = FRAME_OFF + this.#linkHdr;
-    if (frame.end <= first) return;
+    if (frame.end <= first) return false;
+    if (this.#linkHdr === ETHER_HDR_LEN) {
+      const type = etherType(frame.bytes, FRAME_OFF);
+      if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return false;
+    }
     // The receiver would not verify: make the checksum right first, so that the damage is what breaks it.
     if ((frame.flags & PKT_CSUM_OK) !== 0) {
       recomputeChecksum(frame.bytes, FRAME_OFF, frame.end, this.#linkHdr, this.#layout);
@@ -167,16 +183,16 @@ export class ImpairQueue {
     const at = first + (bit >>> 3);
     frame.bytes[at] = (frame.bytes[at] as number) ^ (1 << (bit & 7));
     this.counters.corrupted++;
+    return true;
   }
 
   #enqueue(frame: Frame): void {
     const c = this.#config;
-    if (this.#waiting.size() >= c.queueFrames) return this.#drop(frame, 'queuefull');
     let due = this.#clock.monotonicMs();
     if (c.rateBps > 0) {
-      due = Math.max(due, this.#lineFreeMs) + ((frame.end - FRAME_OFF) * 8000) / c.rateBps;
-      this.#lineFreeMs = due;
-    }
+      due = this.#line.admit(due, (frame.end - FRAME_OFF) * 8, c.rateBps, c.queueFrames);
+      if (due < 0) return this.#drop(frame, 'queuefull');
+    } else if (this.#waiting.size() >= c.queueFrames) return this.#drop(frame, 'queuefull');
     due += c.delayMs;
     if (c.jitterMs > 0) due += (this.#uniform() * 2 - 1) * c.jitterMs;
     due = Math.max(due, this.#lastDueMs);

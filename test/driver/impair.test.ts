@@ -84,6 +84,18 @@ describe('impair', () => {
     expect(lost / bursts).toBeLessThan(6);
   });
 
+  it('ends a burst in a silence', () => {
+    // The first frame begins a burst; with what is configured then, neither does one begin nor end by chance.
+    const s = setup({ lossPercent: 99, lossBurst: 50 });
+    sendMany(s, 1, 1);
+    s.bad.configure('tx', { lossPercent: 1, lossBurst: 1e9 });
+    sendMany(s, 50, 1);
+    expect(s.arrivals).toHaveLength(0);
+    s.sim.run(201);
+    sendMany(s, 50, 1);
+    expect(s.arrivals).toHaveLength(50);
+  });
+
   it('delays, and varies the delay without changing the order', () => {
     const s = setup({ delayMs: 50, jitterMs: 20 });
     sendMany(s, 200, 1);
@@ -141,6 +153,31 @@ describe('impair', () => {
     s.sim.run(1000);
     expect(s.arrivals.map(([at]) => at)).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
     expect(s.bad.tx.queuefull).toBe(5);
+  });
+
+  it('counts in its queue what waits for the line, not what is under way behind it', () => {
+    const s = setup({ rateBps: 1_000_000, queueFrames: 2, delayMs: 500 });
+    for (let i = 0; i < 20; i++) {
+      send(s.a, numbered(i, 1250 - 42));
+      s.sim.run(10);
+    }
+    s.sim.run(1000);
+    expect(s.arrivals.map(([at]) => at)).toEqual(Array.from({ length: 20 }, (_, i) => 510 + 10 * i));
+    for (let i = 0; i < 3; i++) put(s.a, numbered(i, 1250 - 42));
+    s.a.flush();
+    s.sim.run(1000);
+    expect(s.arrivals).toHaveLength(22);
+    expect(s.bad.tx.queuefull).toBe(1);
+  });
+
+  it('loses a corrupted frame that no checksum protects', () => {
+    const s = setup({ corruptPercent: 100 });
+    const arp = new Uint8Array(42);
+    arp.set([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6]);
+    send(s.a, arp);
+    s.sim.run(1);
+    expect(s.upB.frames).toEqual([]);
+    expect(s.bad.tx.corrupted).toBe(1);
   });
 
   it('swallows packets over its MTU', () => {

@@ -141,7 +141,7 @@ const commands: Record<string, (options: Options) => Promise<void>> = {
     const tx = new Uint8Array(8192);
     const txTable = new Int32Array(21 * 4);
     const rx = new Uint8Array(1 << 17);
-    const stats = new Int32Array(5);
+    const stats = new Int32Array(6);
     const good = {
       rx,
       rxTable: new Int32Array(320),

@@ -33,13 +33,17 @@ export const ST_RX_ERROR = 1;
 export const ST_TX_REFUSED = 2;
 export const ST_TX_INVALID = 3;
 export const ST_TX_BLOCKED = 4;
-export const ST_COUNT = 5;
+/** Datagrams that left in frames which the kernel cuts. */
+export const ST_TX_MERGED = 5;
+export const ST_COUNT = 6;
 
 /** linux/virtio_net.h */
 export const VIRTIO_NEEDS_CSUM = 1;
 export const VIRTIO_DATA_VALID = 2;
 export const VIRTIO_GSO_TCPV4 = 1;
 export const VIRTIO_GSO_TCPV6 = 4;
+/** UDP datagrams of one flow, of equal length but for the last. */
+export const VIRTIO_GSO_UDP_L4 = 5;
 export const VIRTIO_GSO_ECN = 0x80;
 
 /** linux/if_tun.h: what the kernel may hand over without finishing it. */
@@ -47,6 +51,8 @@ export const TUN_F_CSUM = 1;
 export const TUN_F_TSO4 = 2;
 export const TUN_F_TSO6 = 4;
 export const TUN_F_TSO_ECN = 8;
+export const TUN_F_USO4 = 32;
+export const TUN_F_USO6 = 64;
 
 export interface TapDevice {
   readonly id: number;

@@ -1,6 +1,8 @@
 /**
  * A Linux TAP device as a link (Documentation/networking/tuntap.rst): frames come and go in batches through the addon. With virtio
- * headers (virtio 1.2 §5.1.6) the host leaves checksums open in both directions and hands over and takes super-frames of TCP.
+ * headers (virtio 1.2 §5.1.6) the host leaves checksums open in both directions and hands over and takes super-frames of TCP. With UDP
+ * the driver does it for the stack: it cuts received super-frames into the datagrams that were sent (`uso.ts`), and the addon merges
+ * adjacent datagrams of a batch into one frame for the host to cut (native/uso.h).
  */
 import type { Errno } from '../../kern/errno.ts';
 import {
@@ -25,6 +27,7 @@ import { groupFlags } from '../frame.ts';
 import { TxRing } from '../ring.ts';
 import { checkTx } from '../txcheck.ts';
 import * as A from './addon.ts';
+import { UsoCutter } from './uso.ts';
 
 /** What the driver needs of the host's side of the device. */
 export interface TapHost {
@@ -48,6 +51,10 @@ export class TapCounters {
   rxdown = 0;
   rxrunt = 0;
   rxerror = 0;
+  /** Super-frames of UDP, the datagrams that they were cut into, and those that had no header to cut by. */
+  rxuso = 0;
+  rxusocut = 0;
+  rxusobad = 0;
   txbatches = 0;
   txframes = 0;
   /** Refused by the host: its side is down, or the device is gone. */
@@ -56,6 +63,8 @@ export class TapCounters {
   /** Lost because the host took no more. */
   txblocked = 0;
   txdoublefree = 0;
+  /** Datagrams that left several to a frame. */
+  txmerged = 0;
 }
 
 const SLOTS = 512;
@@ -66,6 +75,7 @@ export const TAP_MAX_MTU = 65535 - ETHER_HDR_LEN;
 export const SPIN_MAX_US = 1000;
 const TSO_MAX = 65535;
 const RXCSUM = IFCAP_RXCSUM | IFCAP_RXCSUM_IPV6;
+const LARGE_RECEIVE = A.TUN_F_TSO4 | A.TUN_F_TSO6 | A.TUN_F_TSO_ECN | A.TUN_F_USO4 | A.TUN_F_USO6;
 const TSO = TX_TSO4 | TX_TSO6;
 
 class Tap {
@@ -80,6 +90,7 @@ class Tap {
   readonly rxTable = new Int32Array(A.RX_BATCH * A.RX_STRIDE);
   readonly txTable = new Int32Array(SLOTS * A.TX_STRIDE);
   readonly stats = new Int32Array(A.ST_COUNT);
+  readonly cutter = new UsoCutter();
   readonly rx = new RxPacket(new Uint8Array(RX_BYTES));
   /** Slots of the frames in `txTable`, and the buffers that their slices lie in. */
   readonly queue = new Int32Array(SLOTS);
@@ -157,12 +168,29 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     rx.off = off;
     rx.end = end;
     rx.flags = (verified ? PKT_CSUM_OK : 0) | groupFlags(bytes, off, end);
-    rx.gsoSize = rxTable[e + A.RX_GSO_TYPE] === 0 ? 0 : (rxTable[e + A.RX_GSO_SIZE] as number);
-    up.input(rx);
+    const gsoType = rxTable[e + A.RX_GSO_TYPE] as number;
+    rx.gsoSize = gsoType === 0 ? 0 : (rxTable[e + A.RX_GSO_SIZE] as number);
+    if (gsoType === A.VIRTIO_GSO_UDP_L4) inputUso(self, up);
+    else up.input(rx);
     // The stack may have closed the device, or set it down, in answer to this frame.
     if (!self.isUp) break;
   }
   up.end();
+}
+
+/** A super-frame of UDP: the stack gets what was sent. */
+function inputUso(self: Tap, up: LinkUp): void {
+  const { rx, cutter, counters } = self;
+  counters.rxuso++;
+  if (!cutter.begin(rx)) {
+    counters.rxusobad++;
+    up.dropped('ierrors', 1);
+    return;
+  }
+  while (self.isUp && cutter.next(rx)) {
+    counters.rxusocut++;
+    up.input(rx);
+  }
 }
 
 function countErrors(self: Tap, up: LinkUp): void {
@@ -233,6 +261,7 @@ function flush(self: Tap): void {
   counters.txbatches++;
   counters.txframes += sent;
   counters.txdoublefree = self.ring.doublefree;
+  counters.txmerged = stats[A.ST_TX_MERGED] as number;
   if (sent < n) {
     // The payload may change once we return, so the frames cannot wait for the host to take more.
     counters.txblocked += n - sent;
@@ -277,7 +306,7 @@ function setCapEnable(self: Tap, bits: number): Errno | null {
   if (!self.open) return 'ENXIO';
   if (self.info.capabilities === 0) return null;
   let wanted = (bits & RXCSUM) !== 0 ? A.TUN_F_CSUM : 0;
-  if ((bits & IFCAP_LRO) !== 0) wanted |= self.features & (A.TUN_F_TSO4 | A.TUN_F_TSO6 | A.TUN_F_TSO_ECN);
+  if ((bits & IFCAP_LRO) !== 0) wanted |= self.features & LARGE_RECEIVE;
   return self.addon.setOffload(self.id, wanted) === wanted ? null : 'EOPNOTSUPP';
 }
 
