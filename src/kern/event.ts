@@ -3,6 +3,7 @@
  * was taken away is not called any more, one that was added is called from the next event on.
  */
 import type { Errno } from './errno.ts';
+import type { RtReq } from './ifnet/ifioctl.ts';
 import type { Ifnet } from './ifnet/ifnet.ts';
 import type { ModuleStat } from './module.ts';
 import type { Undo } from './undo.ts';
@@ -31,8 +32,10 @@ export interface KernEvents {
   /** Administratively up or down. */
   ifnet_event: [ifp: Ifnet, state: 'up' | 'down'];
   iflladdr_event: [ifp: Ifnet];
-  /** An address was added to or taken from an interface; stacks invoke it. */
+  /** An address was added to or taken from an interface by an ioctl. */
   ifaddr_event: [ifp: Ifnet];
+  /** A route was added or deleted by an ioctl. */
+  rtentry_event: [action: 'add' | 'delete', route: RtReq];
   kld_load: [mod: ModuleStat];
   kld_unload: [mod: ModuleStat];
   /** Before a module is asked to go. */

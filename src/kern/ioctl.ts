@@ -18,6 +18,9 @@ export type IoctlResult = Errno | typeof ENOIOCTL | null;
 export type IocHandler = (so: Socket | null, cmd: number, data: unknown) => IoctlResult;
 
 export class IocGroups {
+  /** Told of each request that was carried out. */
+  done: (cmd: number, data: unknown) => void = () => undefined;
+  readonly #fallbacks: (IocHandler | null)[] = new Array<IocHandler | null>(256).fill(null);
   readonly #handlers: (IocHandler | null)[] = new Array<IocHandler | null>(256).fill(null);
   readonly #log: Log;
   #frozen = false;
@@ -44,6 +47,11 @@ export class IocGroups {
     });
   }
 
+  /** Who answers for a letter without an owner: what the kernel knows by itself, where there is no stack. */
+  setFallback(letter: string, handler: IocHandler): void {
+    this.#fallbacks[letter.charCodeAt(0) & 0xff] = handler;
+  }
+
   /** Ends the season of registration. */
   freeze(): void {
     this.#frozen = true;
@@ -51,7 +59,11 @@ export class IocGroups {
 
   /** Asks the owner of the request's group; ENOIOCTL when it has none, so that the protocol's control routine is next. */
   dispatch(so: Socket | null, cmd: number, data: unknown): IoctlResult {
-    const handler = this.#handlers[(cmd >>> 8) & 0xff];
-    return handler ? handler(so, cmd, data) : ENOIOCTL;
+    const group = (cmd >>> 8) & 0xff;
+    const handler = this.#handlers[group] ?? this.#fallbacks[group];
+    if (!handler) return ENOIOCTL;
+    const result = handler(so, cmd, data);
+    if (result === null) this.done(cmd, data);
+    return result;
   }
 }

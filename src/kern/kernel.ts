@@ -4,23 +4,33 @@
  */
 import { CalloutWheel } from './callout.ts';
 import { Counters } from './counters.ts';
+import { Diag } from './diag.ts';
 import type { Clock, Effects, Log, RandomSource } from './effects.ts';
 import { type Errno, isErrno } from './errno.ts';
 import { EventHandlers } from './event.ts';
+import { Bpf } from './ifnet/bpf.ts';
+import { IfCloners } from './ifnet/ifclone.ts';
+import { announceChange } from './ifnet/ifannounce.ts';
+import { ifhwioctl } from './ifnet/ifioctl.ts';
 import { Ifnets } from './ifnet/ifnets.ts';
 import { IocGroups } from './ioctl.ts';
 import { Kenv } from './kenv.ts';
 import { addKernelCounters, bufLimit, kernelLeaves } from './mib.ts';
-import { type KernFailure, ModuleRegistry } from './module.ts';
+import { type KernFailure, ModuleRegistry, type ModuleStat } from './module.ts';
 import { Netisr } from './netisr.ts';
 import { NetstackSlot } from './netstack.ts';
+import type { ResetStat } from './proc/kernsyscalls.ts';
+import type { Proc } from './proc/proc.ts';
 import { AcceptFilters } from './socket/accf.ts';
 import { BufPool } from './socket/bufpool.ts';
 import { Domains } from './socket/domain.ts';
 import { socketEntries } from './socket/init.ts';
+import { soresetall } from './socket/soreset.ts';
+import { SockbufPool } from './socket/sobuf.ts';
 import { SysctlTree } from './sysctl.ts';
 import { Sysinit, type SysinitEntry } from './sysinit.ts';
 import { SyscallTable } from './syscall.ts';
+import { kernelTables } from './tables.ts';
 import { KernTime } from './time.ts';
 import { UuidSources } from './uuid.ts';
 
@@ -33,6 +43,7 @@ export class Kernel {
   readonly netisr: Netisr;
   readonly callouts: CalloutWheel;
   readonly bufpool: BufPool;
+  readonly sockbufs: SockbufPool;
   readonly kenv: Kenv;
   readonly sysctl: SysctlTree;
   readonly counters = new Counters();
@@ -41,6 +52,12 @@ export class Kernel {
   readonly modules: ModuleRegistry;
   readonly netstack = new NetstackSlot();
   readonly ifnets: Ifnets;
+  /** Taps of interfaces, probes, and the interfaces that can be made by name. */
+  readonly bpf: Bpf;
+  readonly diag: Diag;
+  readonly cloners: IfCloners;
+  /** Processes that have not exited. */
+  readonly procs = new Set<Proc>();
   readonly domains: Domains;
   readonly iocgroups: IocGroups;
   readonly syscalls: SyscallTable;
@@ -63,11 +80,19 @@ export class Kernel {
     this.kenv = new Kenv(env);
     this.sysctl = new SysctlTree(this.kenv, this.log.child('sysctl'));
     this.bufpool = new BufPool(bufLimit(this), this.netisr);
+    this.sockbufs = new SockbufPool(this.bufpool);
     this.sysinit = new Sysinit(this.log.child('sysinit'));
     this.modules = new ModuleRegistry(this);
     this.ifnets = new Ifnets(this);
+    this.bpf = new Bpf(this);
+    this.diag = new Diag(() => this.bpf.refresh());
+    this.cloners = new IfCloners(this);
     this.domains = new Domains(this.log.child('domain'));
     this.iocgroups = new IocGroups(this.log.child('ioctl'));
+    this.iocgroups.setFallback('i', (_so, cmd, data) => ifhwioctl(this, cmd, data));
+    this.iocgroups.done = (cmd, data) => announceChange(this, cmd, data);
+    this.events.on('kld_load', (mod) => this.diag.load.publish({ action: 'load', ...idOf(mod) }));
+    this.events.on('kld_unload', (mod) => this.diag.load.publish({ action: 'unload', ...idOf(mod) }));
     this.syscalls = new SyscallTable(this.log.child('syscall'));
     this.uuid = new UuidSources(effects.clock, effects.random);
     addKernelCounters(this);
@@ -117,7 +142,7 @@ export class Kernel {
   }
 
   #addLeaves(): Errno | null {
-    for (const leaf of kernelLeaves(this)) {
+    for (const leaf of [...kernelLeaves(this), ...kernelTables(this)]) {
       const undo = this.sysctl.add(leaf);
       if (isErrno(undo)) return undo;
     }
@@ -139,8 +164,29 @@ export class Kernel {
       return failure;
     }
     this.#state = 'up';
+    this.sysctl.mark();
     this.log.info({ stack: this.netstack.name, modules: this.modules.list().length - 1 }, 'kernel is up');
     return null;
+  }
+
+  /**
+   * The kernel as just booted: descriptors of all processes closed, the stack's connections and caches gone (`NetstackMethods.reset`),
+   * counters 0, sysctls as they were at `sysctl.mark`. Listeners that no process has, addresses, routes and modules stay.
+   */
+  reset(): ResetStat {
+    let sockets = 0;
+    this.netisr.begin();
+    for (const proc of this.procs) {
+      sockets += proc.closeAll();
+      proc.fib = 0;
+    }
+    soresetall(this);
+    this.netstack.current.reset();
+    this.netisr.end();
+    this.bpf.ring.clear();
+    const sysctls = this.sysctl.restore();
+    // Last, because what went before counts too.
+    return { sockets, counters: this.counters.reset(), sysctls };
   }
 
   /**
@@ -165,4 +211,8 @@ export class Kernel {
     this.events.invoke('shutdown_final');
     this.callouts.halt();
   }
+}
+
+function idOf({ id, name, version }: ModuleStat): { id: number; name: string; version: number } {
+  return { id, name, version };
 }

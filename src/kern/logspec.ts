@@ -13,7 +13,7 @@ export interface LogSpec {
   readonly subsystems: ReadonlyMap<string, LogThreshold>;
 }
 
-function isThreshold(word: string): word is LogThreshold {
+export function isThreshold(word: string): word is LogThreshold {
   return (LOG_LEVELS as readonly string[]).includes(word);
 }
 
@@ -37,6 +37,9 @@ export function parseLogSpec(text: string): LogSpec | { readonly error: string }
 export class LogLevels {
   /** Changes with every change of a level, so that a log may keep what it looked up. */
   version = 0;
+  /** Told of each subsystem when its log is first made. */
+  onName: (name: string) => void = () => undefined;
+  readonly #names = new Set<string>();
   #level: LogThreshold;
   readonly #subsystems = new Map<string, LogThreshold>();
 
@@ -48,6 +51,30 @@ export class LogLevels {
     this.version++;
     if (spec.level !== null) this.#level = spec.level;
     for (const [name, level] of spec.subsystems) this.#subsystems.set(name, level);
+  }
+
+  /** A subsystem has a log: its level can be set by name. */
+  addName(name: string): void {
+    if (name === '' || this.#names.has(name)) return;
+    this.#names.add(name);
+    this.onName(name);
+  }
+
+  /** Subsystems that have a log, by name. */
+  names(): string[] {
+    return [...this.#names].sort();
+  }
+
+  /** Own level of a subsystem; null where it has that of its parent. */
+  levelOf(name: string): LogThreshold | null {
+    return this.#subsystems.get(name) ?? null;
+  }
+
+  /** Gives a subsystem a level of its own, or with null takes it away. */
+  setLevel(name: string, level: LogThreshold | null): void {
+    this.version++;
+    if (level === null) this.#subsystems.delete(name);
+    else this.#subsystems.set(name, level);
   }
 
   /** As text that `parseLogSpec` reads. */
@@ -75,6 +102,7 @@ export abstract class LeveledLog {
   constructor(subsystem: string, levels: LogLevels) {
     this.subsystem = subsystem;
     this.levels = levels;
+    levels.addName(subsystem);
   }
 
   abstract write(level: LogLevel, fields: object, msg: string): void;

@@ -71,7 +71,28 @@ export function kernelLeaves(kernel: Kernel): SysctlLeaf[] {
     number('kern.ipc.bufbytes', 'Socket buffers in use, bytes', () => bufpool.used),
     variable('kern.ipc.soacceptqueue', 'Longest queue of complete connections', domains.limits, 'soacceptqueue', 1, 65535),
     variable('kern.ipc.maxsockbuf', 'Largest socket buffer, bytes', domains.limits, 'maxsockbuf', 4096, 2 ** 23),
+    ...captureLeaves(kernel),
     variable('kern.maxfilesperproc', 'Descriptors of one process', domains.limits, 'maxfilesperproc', 16, 2 ** 24),
+  ];
+}
+
+/** Largest ring of captured frames in MiB. */
+const RING_MAX_MB = 4096;
+
+function captureLeaves({ bpf: { ring } }: Kernel): SysctlLeaf[] {
+  return [
+    {
+      name: 'kern.capture.ring_mb',
+      descr: 'Memory for the last frames of all interfaces, MiB; 0 for none',
+      flags: 'rwtun',
+      type: 'int',
+      min: 0,
+      max: RING_MAX_MB,
+      get: () => ring.sizeMb(),
+      set: (mb) => ring.resize(mb),
+    },
+    number('kern.capture.ring_bytes', 'Bytes that the captured frames take', () => ring.used()),
+    number('kern.capture.ring_frames', 'Frames that are kept', () => ring.count),
   ];
 }
 

@@ -23,6 +23,7 @@ import {
   needs,
   unmetNeed,
 } from './modlink.ts';
+import { AF_LOCAL } from './socket/protosw.ts';
 import { type SysinitEntry, compareEntries } from './sysinit.ts';
 import { type Undo, UndoList, once } from './undo.ts';
 
@@ -49,6 +50,8 @@ export class ModuleRegistry {
   readonly failures: KernFailure[] = [];
   /** Why the boot stopped, when a module was the reason. */
   fatal: KernFailure | null = null;
+  /** Finds a module by name, path or package, for kldload(2); whoever knows where modules are sets it. */
+  finder: ((name: string) => Promise<ModuleSpec | KernFailure>) | null = null;
   readonly #kernel: Kernel;
   /** Linked and loaded, in the order of linking. */
   readonly #table = new Map<string, Mod>();
@@ -349,9 +352,11 @@ export class ModuleRegistry {
     const { name } = mod.spec;
     if (mod.state !== 'loaded')
       return this.#fail('EBUSY', `module ${name} is being ${mod.state === 'linked' ? 'loaded' : 'unloaded'}`);
-    if (name.startsWith(NETSTACK_PREFIX))
-      return this.#fail('EOPNOTSUPP', `${name} is the network stack and stays until shutdown`);
     const holders = this.#holders(mod);
+    if (name.startsWith(NETSTACK_PREFIX)) {
+      holders.push(...this.#stackUsers());
+      if (holders.length === 0) return this.#fail('EOPNOTSUPP', `${name} is the network stack and stays until shutdown`);
+    }
     if (holders.length > 0) return this.#fail('EBUSY', `module ${name} is in use by ${holders.join(', ')}`);
     const veto = new Veto();
     this.#kernel.events.invoke('kld_unload_try', this.#stat(mod), veto);
@@ -366,6 +371,22 @@ export class ModuleRegistry {
   #holders(mod: Mod): string[] {
     const dependents = [...this.#table.values()].filter((other) => other.deps.includes(mod)).map((other) => other.spec.name);
     return [...dependents, ...[...mod.holders].map((holder) => holder.name)];
+  }
+
+  /** Who keeps the network stack busy: sockets of its families with their owners, and the interfaces that it has taken. */
+  #stackUsers(): string[] {
+    const { domains, ifnets } = this.#kernel;
+    const owners = new Map<string, number>();
+    for (const so of domains.sockets.all()) {
+      if (so.domain.family !== AF_LOCAL) owners.set(so.owner, (owners.get(so.owner) ?? 0) + 1);
+    }
+    const n = [...owners.values()].reduce((sum, count) => sum + count, 0);
+    const sockets = [...owners].map(([owner, count]) => `${owner} ${count}`).join(', ');
+    const interfaces = ifnets.all().map((ifp) => ifp.name());
+    return [
+      ...(n > 0 ? [`${n} ${n === 1 ? 'socket' : 'sockets'} (${sockets})`] : []),
+      ...(interfaces.length > 0 ? [`${interfaces.length === 1 ? 'interface' : 'interfaces'} ${interfaces.join(' ')}`] : []),
+    ];
   }
 
   /** Keeps a module loaded on behalf of `holder`. ENOENT: not loaded; EBUSY: on its way out. */
@@ -387,6 +408,38 @@ export class ModuleRegistry {
   list(): ModuleStat[] {
     const mods = [...this.#table.values()].filter((mod) => mod.state !== 'linked').map((mod) => this.#stat(mod));
     return [{ id: 1, refs: 1 + mods.length, name: KERNEL_MODULE, version: KERN_CONTRACT }, ...mods];
+  }
+
+  /** kldload(2): finds a module by name and loads it. ENOENT: there is none of that name; else as `load`. */
+  async loadByName(name: string): Promise<ModuleStat | KernFailure> {
+    if (this.#table.has(name)) return this.#fail('EEXIST', `module ${name} is loaded already`);
+    const offer = this.#offers.find((spec) => spec.name === name);
+    const spec = offer ?? (this.finder === null ? null : await this.finder(name));
+    if (spec === null) return this.#fail('ENOENT', `there is no module ${name}`);
+    if ('err' in spec) return this.#fail(spec.err, spec.message);
+    const { name: stack } = this.#kernel.netstack;
+    if (spec.name.startsWith(NETSTACK_PREFIX) && stack !== 'none') {
+      return this.#fail(
+        'ENOEXEC',
+        `${spec.name} cannot be loaded: the network stack ${stack} is in use, and stays until shutdown`,
+      );
+    }
+    const failure = this.load(spec);
+    if (failure !== null) return failure;
+    return this.#stat(this.#table.get(spec.name) as Mod);
+  }
+
+  /** Name of the module with this number, as kldunload(8) takes it; null for none. */
+  nameOf(id: number): string | null {
+    return this.list().find((stat) => stat.id === id)?.name ?? null;
+  }
+
+  /** As `list`, with who needs each. */
+  describe(): (ModuleStat & { readonly holders: readonly string[] })[] {
+    return this.list().map((stat) => {
+      const mod = this.#table.get(stat.name);
+      return { ...stat, holders: mod === undefined ? [] : this.#holders(mod) };
+    });
   }
 
   /** Names of the modules that are offered to dependencies. */

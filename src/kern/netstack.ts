@@ -2,6 +2,7 @@
  * Contract of a network stack, and the slot that holds the current one. A stack is a module named `netstack_<name>` whose class
  * fills these methods; with no stack loaded the empty class answers, each method by its typed default.
  */
+import type { IpAddr } from '../wire/addr.ts';
 import type { Errno } from './errno.ts';
 import type { Ifnet } from './ifnet/ifnet.ts';
 import { type KobjClass, bindObject, defineClass, defineInterface } from './kobj.ts';
@@ -15,6 +16,23 @@ export const NETSTACK_CAP_MQ = 2;
 
 /** A frame's way into a stack, bound at attach: link header first, in `pkt.bytes[pkt.off..pkt.end)`. */
 export type FrameInput = (pkt: RxPacket) => void;
+
+/** A control block that no socket stands for any more, or not yet: half open, closing after its user has gone, in TIME-WAIT. */
+export interface OrphanPcb {
+  readonly laddr: IpAddr;
+  readonly lport: number;
+  readonly faddr: IpAddr;
+  readonly fport: number;
+  /** As netstat(1) has it: SYN_RCVD, FIN_WAIT_1, TIME_WAIT, ... */
+  readonly state: string;
+  readonly fib: number;
+  /** Bytes that are not acknowledged yet. */
+  readonly sendq: number;
+  /** TCP_INFO, where the record still has all of it. */
+  readonly info: object | null;
+  /** Name of the congestion control; null for a record without. */
+  readonly cc: string | null;
+}
 
 export interface NetstackMethods {
   /** `NETSTACK_CAP_*` bits. Default 0. */
@@ -31,6 +49,15 @@ export interface NetstackMethods {
   ifChanged(ifp: Ifnet): void;
   /** An interface ioctl without a socket (the loader's own). Default ENXIO. */
   ioctl(cmd: number, data: unknown): Errno | null;
+  /** Control blocks of IP's protocol `protocol` that have no socket: the rest of `net.inet.*.pcblist`. Default: none. */
+  orphans(protocol: number): readonly OrphanPcb[];
+  /** Routing tables (net.fibs). Default 1. */
+  fibs(): number;
+  /**
+   * Forgets what was learnt and what is under way, as if just loaded: connections end with a reset, half-open ones and TIME-WAIT go,
+   * neighbours, routes that were learnt, path MTUs, reassembly. Listeners, addresses and static routes stay. Default: nothing.
+   */
+  reset(): void;
   /** Something is in flight (unsent data, closing connections). The loader waits for it at shutdown, within a limit. Default false. */
   busy(): boolean;
 }
@@ -43,6 +70,9 @@ export const netstackInterface = defineInterface<NetstackMethods>('netstack', {
   ifDetach: () => undefined,
   ifChanged: () => undefined,
   ioctl: () => 'ENXIO',
+  orphans: () => [],
+  fibs: () => 1,
+  reset: () => undefined,
   busy: () => false,
 });
 

@@ -1,6 +1,6 @@
 /**
  * The sysctl tree (sysctl(9)): named values with a type, read and written by name. A tunable takes its first value from the kernel
- * environment, once, when it is registered.
+ * environment, once, when it is registered. A table (CTLTYPE_OPAQUE) is a list of rows that is made when somebody asks for it.
  */
 import type { Log } from './effects.ts';
 import { type Errno, type Result, isErrno } from './errno.ts';
@@ -29,13 +29,31 @@ interface IntLeaf extends LeafBase<'int', number> {
   readonly max?: number;
 }
 
-export type SysctlLeaf = IntLeaf | LeafBase<'bool', boolean> | LeafBase<'string', string>;
+interface StringLeaf extends LeafBase<'string', string> {
+  /** There may be names below it, as below a node with a handler of its own. */
+  readonly node?: boolean;
+}
+
+/** Rows are plain objects, fresh at each call. Read only; `read` and `walk` pass it over. */
+export interface SysctlTable {
+  readonly name: string;
+  readonly descr: string;
+  readonly flags: 'rd';
+  readonly type: 'table';
+  readonly get: () => readonly object[];
+}
+
+/** A leaf with a value. */
+export type SysctlScalar = IntLeaf | LeafBase<'bool', boolean> | StringLeaf;
+export type SysctlLeaf = SysctlScalar | SysctlTable;
 
 /** An answer: its own object, because a `Result` never carries a plain string. */
 export interface SysctlReading {
   readonly name: string;
   readonly value: SysctlValue;
   readonly descr: string;
+  readonly type: SysctlScalar['type'];
+  readonly flags: SysctlFlags;
 }
 
 /** Leaves of the tree. */
@@ -61,6 +79,8 @@ export class SysctlTree {
   readonly #kenv: Kenv;
   readonly #log: Log;
   #leaves = 0;
+  /** Values that `restore` goes back to; null before `mark`. */
+  #marked: Map<SysctlLeaf, SysctlValue> | null = null;
 
   constructor(kenv: Kenv, log: Log) {
     this.#kenv = kenv;
@@ -69,8 +89,8 @@ export class SysctlTree {
 
   /** EINVAL for a malformed leaf, EEXIST for a name in use, ENOTDIR for a name below a leaf, ENOMEM when the tree is full. */
   add(leaf: SysctlLeaf): Undo | Errno {
-    const writable = leaf.flags !== 'rd';
-    if (!NAME.test(leaf.name) || (writable && leaf.set === undefined)) return 'EINVAL';
+    if (!NAME.test(leaf.name)) return 'EINVAL';
+    if (leaf.type !== 'table' && leaf.flags !== 'rd' && leaf.set === undefined) return 'EINVAL';
     if (this.#leaves >= MAX_LEAVES) return 'ENOMEM';
     const err = this.#insert(leaf);
     if (err !== null) {
@@ -78,8 +98,11 @@ export class SysctlTree {
       return err;
     }
     this.#leaves++;
-    if (leaf.flags === 'rdtun' || leaf.flags === 'rwtun') this.#fetch(leaf);
-    return once(() => this.#remove(leaf.name));
+    if (leaf.type !== 'table') {
+      if (leaf.flags === 'rdtun' || leaf.flags === 'rwtun') this.#fetch(leaf);
+      if (isWritable(leaf)) this.#marked?.set(leaf, leaf.get());
+    }
+    return once(() => this.#remove(leaf));
   }
 
   #insert(leaf: SysctlLeaf): Errno | null {
@@ -87,11 +110,11 @@ export class SysctlTree {
     // First look, then change: a refused name must leave no empty nodes.
     let at: Node | undefined = this.#root;
     for (const part of parts) {
-      if (at.leaf !== null) return 'ENOTDIR';
+      if (!mayHaveChildren(at)) return 'ENOTDIR';
       at = at.children.get(part);
       if (at === undefined) break;
     }
-    if (at !== undefined) return 'EEXIST';
+    if (at !== undefined && (at.leaf !== null || leaf.type !== 'string' || leaf.node !== true)) return 'EEXIST';
     let node = this.#root;
     for (const part of parts) {
       let next = node.children.get(part);
@@ -102,8 +125,9 @@ export class SysctlTree {
     return null;
   }
 
-  #remove(name: string): void {
-    const parts = name.split('.');
+  #remove(leaf: SysctlLeaf): void {
+    this.#marked?.delete(leaf);
+    const parts = leaf.name.split('.');
     const path: Node[] = [this.#root];
     for (const part of parts) path.push((path[path.length - 1] as Node).children.get(part) as Node);
     (path[parts.length] as Node).leaf = null;
@@ -116,7 +140,7 @@ export class SysctlTree {
   }
 
   /** A value that does not fit leaves the leaf as it was, and is kept where the loader can see it. */
-  #fetch(leaf: SysctlLeaf): void {
+  #fetch(leaf: SysctlScalar): void {
     const text = this.#kenv.get(leaf.name);
     if (text === null) return;
     this.#tuned.add(leaf.name);
@@ -137,7 +161,7 @@ export class SysctlTree {
   #find(name: string): Result<Node> {
     let node = this.#root;
     for (const part of name.split('.')) {
-      if (node.leaf !== null) return 'ENOTDIR';
+      if (!mayHaveChildren(node)) return 'ENOTDIR';
       const next = node.children.get(part);
       if (next === undefined) return 'ENOENT';
       node = next;
@@ -152,10 +176,18 @@ export class SysctlTree {
     return node.leaf ?? 'EISDIR';
   }
 
-  /** ENOENT, ENOTDIR, EISDIR. */
+  /** ENOENT, ENOTDIR, EISDIR; EINVAL for a table. */
   read(name: string): Result<SysctlReading> {
     const leaf = this.find(name);
-    return isErrno(leaf) ? leaf : reading(leaf);
+    if (isErrno(leaf)) return leaf;
+    return leaf.type === 'table' ? 'EINVAL' : reading(leaf);
+  }
+
+  /** The rows of a table. ENOENT, ENOTDIR, EISDIR; EINVAL for what is none. */
+  table(name: string): Result<readonly object[]> {
+    const leaf = this.find(name);
+    if (isErrno(leaf)) return leaf;
+    return leaf.type === 'table' ? leaf.get() : 'EINVAL';
   }
 
   /**
@@ -165,7 +197,7 @@ export class SysctlTree {
   write(name: string, value: SysctlValue): Result<SysctlReading> {
     const leaf = this.find(name);
     if (isErrno(leaf)) return leaf;
-    if (leaf.flags === 'rd' || leaf.flags === 'rdtun') return 'EPERM';
+    if (leaf.type === 'table' || !isWritable(leaf)) return 'EPERM';
     const old = reading(leaf);
     const err = assign(leaf, value);
     if (err === null) return old;
@@ -175,24 +207,58 @@ export class SysctlTree {
 
   /** All values at and below `prefix` (all of them for ''), by name; empty for an unknown one. */
   walk(prefix = ''): SysctlReading[] {
+    return this.leaves(prefix)
+      .filter((leaf) => leaf.type !== 'table')
+      .map(reading);
+  }
+
+  /** All leaves at and below `prefix`, tables too, by name. */
+  leaves(prefix = ''): SysctlLeaf[] {
     const start = prefix === '' ? this.#root : this.#find(prefix);
     if (isErrno(start)) return [];
-    const all: SysctlReading[] = [];
+    const all: SysctlLeaf[] = [];
     const visit = (node: Node): void => {
-      if (node.leaf !== null) all.push(reading(node.leaf));
+      if (node.leaf !== null) all.push(node.leaf);
       for (const part of [...node.children.keys()].sort()) visit(node.children.get(part) as Node);
     };
     visit(start);
     return all;
   }
+
+  /** Remembers all values that can be written, as they are now: the loader's last act. */
+  mark(): void {
+    const marked = (this.#marked = new Map<SysctlLeaf, SysctlValue>());
+    for (const leaf of this.leaves()) if (leaf.type !== 'table' && isWritable(leaf)) marked.set(leaf, leaf.get());
+  }
+
+  /** Sets back what has changed since `mark`; returns how many values that were. One that is refused stays, with a line of log. */
+  restore(): number {
+    let changed = [...(this.#marked ?? [])].filter(([leaf, value]) => leaf.get() !== value);
+    const total = changed.length;
+    // Twice: the range of one may follow from another that comes later.
+    for (let round = 0; round < 2 && changed.length > 0; round++) {
+      changed = changed.filter(([leaf, value]) => leaf.type !== 'table' && assign(leaf, value) !== null);
+    }
+    for (const [leaf, value] of changed) this.#log.warn({ sysctl: leaf.name, value }, 'the value at start is refused now');
+    return total - changed.length;
+  }
 }
 
-function reading(leaf: SysctlLeaf): SysctlReading {
-  return { name: leaf.name, value: leaf.get(), descr: leaf.descr };
+function isWritable(leaf: SysctlScalar): boolean {
+  return leaf.flags === 'rw' || leaf.flags === 'rwtun';
+}
+
+/** Names may follow a node, and a leaf that is a node as well. */
+function mayHaveChildren({ leaf }: Node): boolean {
+  return leaf === null || (leaf.type === 'string' && leaf.node === true);
+}
+
+function reading(leaf: SysctlScalar): SysctlReading {
+  return { name: leaf.name, value: leaf.get(), descr: leaf.descr, type: leaf.type, flags: leaf.flags };
 }
 
 /** Checks type and range, and sets. */
-function assign(leaf: SysctlLeaf, value: SysctlValue): Errno | null {
+function assign(leaf: SysctlScalar, value: SysctlValue): Errno | null {
   switch (leaf.type) {
     case 'int': {
       const n = typeof value === 'string' ? parseInteger(value) : value;
@@ -211,7 +277,7 @@ function assign(leaf: SysctlLeaf, value: SysctlValue): Errno | null {
   }
 }
 
-function accepts(leaf: SysctlLeaf): string {
+function accepts(leaf: SysctlScalar): string {
   if (leaf.type === 'bool') return '0, 1, true, false';
   if (leaf.type === 'string') return `a string of up to ${MAX_STRING} characters`;
   const { min, max } = leaf;

@@ -9,9 +9,14 @@ import { type AddressInfo, addressInfo, anyAddr, familyOf, infoOf, parseSockAddr
 import { ApiError, SysError, checkPort } from './errors.ts';
 import { dgramHandler, streamHandler } from './handler.ts';
 import {
+  type GroupChange,
   getBufferSizeOption,
   setBroadcastOption,
   setBufferSizeOption,
+  setGroupOption,
+  setMulticastIfOption,
+  setMulticastLoopOption,
+  setMulticastTtlOption,
   setReuseAddrOption,
   setReusePortOption,
   setTtlOption,
@@ -89,6 +94,7 @@ export class DgramSocket extends EventEmitter {
     if (isErrno(so)) throw new SysError(so, 'socket');
     so.handler = dgramHandler;
     so.data = this;
+    so.owner = 'node';
     const { reuseAddr, reusePort, recvBufferSize, sendBufferSize } = this.#options;
     if (reuseAddr === true) setReuseAddrOption(so);
     if (reusePort === true) setReusePortOption(so);
@@ -234,6 +240,49 @@ export class DgramSocket extends EventEmitter {
   setTTL(ttl: number): number {
     this.#must('setTTL', setTtlOption(this.#live(), ttl));
     return ttl;
+  }
+
+  /** Joins a group, on the interface that has the address `multicastInterface`, or on the one that routes say. */
+  addMembership(multicastAddress: string, multicastInterface?: string): void {
+    this.#group('addMembership', 'add', multicastAddress, multicastInterface);
+  }
+  dropMembership(multicastAddress: string, multicastInterface?: string): void {
+    this.#group('dropMembership', 'drop', multicastAddress, multicastInterface);
+  }
+  /** Only what `sourceAddress` sends to the group. */
+  addSourceSpecificMembership(sourceAddress: string, groupAddress: string, multicastInterface?: string): void {
+    this.#group('addSourceSpecificMembership', 'addSource', groupAddress, multicastInterface, sourceAddress);
+  }
+  dropSourceSpecificMembership(sourceAddress: string, groupAddress: string, multicastInterface?: string): void {
+    this.#group('dropSourceSpecificMembership', 'dropSource', groupAddress, multicastInterface, sourceAddress);
+  }
+
+  #group(syscall: string, what: GroupChange, group: string, via?: string, source?: string): void {
+    // Whoever joins wants to hear: Node binds such a socket too.
+    this.#bindIfNeeded();
+    const [groupAddr, viaAddr, sourceAddr] = [group, via, source].map((text) => {
+      const addr = text === undefined || text === '' ? null : this.#parse(text, 0);
+      return addr !== null && addr.kind === 'inet' ? addr.addr : null;
+    });
+    const bad = (via !== undefined && via !== '' && !viaAddr) || (source !== undefined && !sourceAddr) || !groupAddr;
+    const err = bad ? 'EINVAL' : setGroupOption(this.#live(), what, groupAddr, viaAddr ?? null, sourceAddr ?? null);
+    this.#must(syscall, err);
+  }
+
+  setMulticastTTL(ttl: number): number {
+    this.#must('setMulticastTTL', setMulticastTtlOption(this.#live(), ttl));
+    return ttl;
+  }
+  /** Whether members on this host hear what this socket sends. */
+  setMulticastLoopback(on: boolean): boolean {
+    this.#must('setMulticastLoopback', setMulticastLoopOption(this.#live(), on));
+    return on;
+  }
+  /** Sends to groups over the interface that has this address; 0.0.0.0: as routes say. */
+  setMulticastInterface(multicastInterface: string): void {
+    const addr = this.#parse(multicastInterface, 0);
+    const err = addr === null || addr.kind !== 'inet' ? 'EINVAL' : setMulticastIfOption(this.#live(), addr.addr);
+    this.#must('setMulticastInterface', err);
   }
 
   setRecvBufferSize(bytes: number): void {

@@ -29,6 +29,8 @@ export interface ListenOptions {
   backlog?: number;
   /** An accept filter of the kernel (accept_filter(9)) by name. */
   acceptFilter?: string;
+  /** Who the operator is told has the sockets (sockstat). Default `node`. */
+  owner?: string;
   signal?: AbortSignal;
 }
 
@@ -81,6 +83,7 @@ export class NetServer extends EventEmitter {
     if (isErrno(so)) return new SysError(so, 'listen', placeOf(addr));
     so.handler = streamHandler;
     so.data = this;
+    so.owner = options.owner ?? 'node';
     const err = this.#prepare(so, addr, options);
     if (err !== null) {
       streamHandler.forget(so);

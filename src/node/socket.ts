@@ -122,6 +122,7 @@ export class NetSocket extends Duplex {
     this.#target = target;
     const so = socreate(this.#kernel, familyOf(target), SOCK_STREAM, 0, null);
     if (isErrno(so)) return this.#connectFailed(so);
+    so.owner = 'node';
     this.#adopt(so);
     setNoDelayOption(so, this.#noDelay);
     if (this.#keepAlive !== null) setKeepAliveOption(so, this.#keepAlive.on, this.#keepAlive.delayMs);

@@ -13,10 +13,15 @@ import {
   SO_SNDBUF,
 } from '../kern/socket/soconst.ts';
 import type { Socket } from '../kern/socket/socket.ts';
+import type { IpAddr } from '../wire/addr.ts';
 
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IP_TTL = 4;
+const IP_MULTICAST_IF = 9;
+const IP_MULTICAST_TTL = 10;
+const IP_MULTICAST_LOOP = 11;
+const GROUP_OPTIONS = { add: 12, drop: 13, addSource: 70, dropSource: 71 } as const;
 const TCP_NODELAY = 1;
 /** Seconds. */
 const TCP_KEEPIDLE = 256;
@@ -56,6 +61,37 @@ export function setBroadcastOption(so: Socket, on: boolean): Errno | null {
 
 export function setTtlOption(so: Socket, ttl: number): Errno | null {
   return Number.isInteger(ttl) && ttl >= 1 && ttl <= 255 ? setOption(so, IPPROTO_IP, IP_TTL, ttl) : 'EINVAL';
+}
+
+/** What may be asked about a group. */
+export type GroupChange = keyof typeof GROUP_OPTIONS;
+
+/** Joins or leaves `group`; `via` is an address of the interface, null: as routes say. */
+export function setGroupOption(
+  so: Socket,
+  what: GroupChange,
+  group: IpAddr,
+  via: IpAddr | null,
+  source: IpAddr | null,
+): Errno | null {
+  const value = {
+    multiaddr: group,
+    ...(via === null ? {} : { interface: via }),
+    ...(source === null ? {} : { sourceaddr: source }),
+  };
+  return setOption(so, IPPROTO_IP, GROUP_OPTIONS[what], value);
+}
+
+export function setMulticastTtlOption(so: Socket, ttl: number): Errno | null {
+  return Number.isInteger(ttl) && ttl >= 0 && ttl <= 255 ? setOption(so, IPPROTO_IP, IP_MULTICAST_TTL, ttl) : 'EINVAL';
+}
+
+export function setMulticastLoopOption(so: Socket, on: boolean): Errno | null {
+  return setOption(so, IPPROTO_IP, IP_MULTICAST_LOOP, on ? 1 : 0);
+}
+
+export function setMulticastIfOption(so: Socket, addr: IpAddr): Errno | null {
+  return setOption(so, IPPROTO_IP, IP_MULTICAST_IF, addr);
 }
 
 export function setBufferSizeOption(so: Socket, which: 'rcv' | 'snd', bytes: number): Errno | null {

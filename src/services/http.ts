@@ -48,6 +48,7 @@ export class HttpService {
       port,
       host: '0.0.0.0',
       backlog: 1024,
+      owner: 'http',
       ...(acceptFilter === undefined ? {} : { acceptFilter }),
     });
     const uncount = this.#kernel.counters.add('service.http', this.counters);

@@ -41,7 +41,8 @@ export abstract class StreamService extends SocketHandler {
   protected readonly scratch = new Uint8Array(SCRATCH);
   protected closing = false;
   readonly #name: string;
-  readonly #open = new Set<Socket>();
+  /** Connections that are open. Which they are, the kernel's list of sockets tells: those whose handler is this service. */
+  #open = 0;
   #head: Socket | null = null;
   #drained: (() => void) | null = null;
   #uncount: () => void = () => undefined;
@@ -58,6 +59,7 @@ export abstract class StreamService extends SocketHandler {
     if (isErrno(so)) return so;
     so.handler = this;
     so.data = 0;
+    so.owner = this.#name;
     const err = sobind(so, addr) ?? solisten(so, BACKLOG);
     if (err !== null) {
       this.#release(so);
@@ -76,7 +78,7 @@ export abstract class StreamService extends SocketHandler {
       so.handler = this;
       so.data = 0;
       this.counters.accepted++;
-      this.#open.add(so);
+      this.#open++;
       this.opened(so);
       if (so.handler === this && (so.rcv.cc > 0 || (so.state & SS_CANTRCVMORE) !== 0)) this.readable(so);
     }
@@ -96,10 +98,11 @@ export abstract class StreamService extends SocketHandler {
 
   /** Closes a connection in good order. */
   protected end(so: Socket): void {
-    if (!this.#open.delete(so)) return;
+    if (so.handler !== this || so === this.#head) return;
+    this.#open--;
     this.counters.closed++;
     this.#release(so);
-    if (this.#open.size === 0) this.#drained?.();
+    if (this.#open === 0) this.#drained?.();
   }
 
   /** No more will come, and nothing is left to read. */
@@ -126,9 +129,13 @@ export abstract class StreamService extends SocketHandler {
     this.#head = null;
     this.closing = true;
     if (head !== null) this.#release(head);
-    for (const so of [...this.#open]) this.finish(so);
-    if (this.#open.size > 0) await this.#drain(limitMs);
+    for (const so of this.#connections()) if (so.handler === this) this.finish(so);
+    if (this.#open > 0) await this.#drain(limitMs);
     this.#uncount();
+  }
+
+  #connections(): Socket[] {
+    return this.kernel.domains.sockets.all().filter((so) => so.handler === this && so.head === null);
   }
 
   #drain(limitMs: number): Promise<void> {
@@ -143,12 +150,12 @@ export abstract class StreamService extends SocketHandler {
   }
 
   #abortAll(): void {
-    for (const so of this.#open) {
+    for (const so of this.#connections()) {
       this.counters.aborted++;
       so.handler = NO_HANDLER;
       soabort(so);
     }
-    this.#open.clear();
+    this.#open = 0;
     this.#drained?.();
   }
 }
@@ -181,6 +188,7 @@ export abstract class DgramService extends SocketHandler {
     const so = socreate(this.kernel, familyOf(addr), SOCK_DGRAM, 0, null);
     if (isErrno(so)) return so;
     so.handler = this;
+    so.owner = this.#name;
     const err = sobind(so, addr);
     if (err !== null) {
       soclose(so);

@@ -150,6 +150,11 @@ export class SimWorld {
     return this.#nowMs;
   }
 
+  /** Grows with everything that is asked of this world: while it does, somebody is still at work in the present instant. */
+  activity(): number {
+    return this.#seq;
+  }
+
   /** Events that are still to come. */
   pending(): number {
     return this.#heap.length - this.#cancelled;
@@ -172,7 +177,10 @@ export class SimWorld {
       random: new SimRandom(this.#seed, name),
       log: new SimLog(this, this.#levels, name, ''),
       newTimer: () => new SimTimer(this),
-      defer: (work) => void this.#deferred.push(work),
+      defer: (work) => {
+        this.#seq++;
+        this.#deferred.push(work);
+      },
       yield: (work) => void this.after(0, work),
     };
   }

@@ -1,4 +1,5 @@
 /** Numbers of an interface (net/if.h): flags and limits. */
+import type { CounterMeta } from '../counters.ts';
 
 /** Interface flags, FreeBSD's bits. */
 export const IFF_UP = 0x1;
@@ -33,6 +34,8 @@ export const IFF_OF_TYPE = {
 /** Smallest and largest MTU an interface takes, in bytes. */
 export const IF_MINMTU = 72;
 export const IF_MAXMTU = 65535;
+/** Group addresses that an interface hears. */
+export const IF_MAXMULTI = 4096;
 /** Longest name with its terminator, and longest description, in characters. */
 export const IFNAMSIZ = 16;
 export const IFDESCR_MAX = 1024;
@@ -60,3 +63,22 @@ export class IfCounters {
   /** Frames that no stack took. */
   noproto = 0;
 }
+
+export const IF_COUNTER_META: CounterMeta = {
+  drops: ['ierrors', 'iqdrops', 'noproto'],
+  outdrops: ['oerrors', 'oqdrops'],
+  help: {
+    ipackets: 'frames received',
+    ierrors: 'frames that the link received damaged',
+    opackets: 'frames sent',
+    oerrors: 'frames that could not be sent',
+    collisions: 'collisions on the link',
+    ibytes: 'bytes received',
+    obytes: 'bytes sent',
+    imcasts: 'frames received for a group',
+    omcasts: 'frames sent to a group',
+    iqdrops: 'received frames dropped for want of room, or because the interface was down',
+    oqdrops: 'frames to send dropped because the ring was full',
+    noproto: 'received frames that no stack took',
+  },
+};

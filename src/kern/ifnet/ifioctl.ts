@@ -5,8 +5,10 @@
 import type { IpAddr } from '../../wire/addr.ts';
 import type { Kernel } from '../kernel.ts';
 import { _IOR, _IOW, _IOWR } from '../ioccom.ts';
+import { isErrno } from '../errno.ts';
 import { ENOIOCTL, type IoctlResult } from '../ioctl.ts';
 import { IFF_UP } from './flags.ts';
+import type { IfCloners } from './ifclone.ts';
 import type { Ifnet } from './ifnet.ts';
 
 /** Sizes of FreeBSD's structures in bytes: they are part of the numbers. */
@@ -43,6 +45,10 @@ export const SIOCGHWADDR = _IOWR('i', 62, IFREQ);
 export const SIOCGIFFIB = _IOWR('i', 92, IFREQ);
 export const SIOCSIFFIB = _IOW('i', 93, IFREQ);
 export const SIOCSDRVSPEC = _IOW('i', 123, IFDRV);
+/** Interfaces made by name: the kinds there are, make one, take one away (if_clone(4)). */
+export const SIOCIFGCLONERS = _IOWR('i', 120, IFCONF);
+export const SIOCIFDESTROY = _IOW('i', 121, IFREQ);
+export const SIOCIFCREATE = _IOWR('i', 122, IFREQ);
 export const SIOCGDRVSPEC = _IOWR('i', 123, IFDRV);
 
 /**
@@ -96,6 +102,14 @@ export interface IfMediaReq extends IfReq {
 export interface IfStatusReq extends IfReq {
   status?: string;
 }
+/** SIOCIFCREATE: a kind, or a kind with its unit; answered with the name. SIOCIFDESTROY: the name. */
+export interface IfCreateReq {
+  name: string;
+}
+/** SIOCIFGCLONERS. */
+export interface IfClonersReq {
+  cloners: string[];
+}
 /** SIOCSDRVSPEC, SIOCGDRVSPEC: the driver's own request and its argument. */
 export interface IfDrvReq extends IfReq {
   readonly cmd: number;
@@ -146,9 +160,12 @@ type AnyIfReq = IfFlagsReq &
  * missing or wrong field, ENOMSG for a description that is not there, or what the interface answers.
  */
 export function ifhwioctl(kernel: Kernel, cmd: number, data: unknown): IoctlResult {
+  const clone = CLONE_HANDLERS.get(cmd);
   const handler = HANDLERS.get(cmd);
-  if (handler === undefined) return ENOIOCTL;
+  if (handler === undefined && clone === undefined) return ENOIOCTL;
   if (typeof data !== 'object' || data === null) return 'EINVAL';
+  if (clone !== undefined) return clone(kernel.cloners, data as Partial<IfCreateReq>);
+  if (handler === undefined) return ENOIOCTL;
   const req = data as AnyIfReq;
   if (typeof req.name !== 'string') return 'EINVAL';
   const ifp = kernel.ifnets.byName(req.name);
@@ -204,6 +221,8 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
       return null;
     },
   ],
+  [SIOCADDMULTI, (ifp, req) => (req.lladdr instanceof Uint8Array ? ifp.addMulti(req.lladdr) : 'EINVAL')],
+  [SIOCDELMULTI, (ifp, req) => (req.lladdr instanceof Uint8Array ? ifp.delMulti(req.lladdr) : 'EINVAL')],
   [
     SIOCSIFDESCR,
     (ifp, req) => {
@@ -225,12 +244,33 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [SIOCGDRVSPEC, driverRequest],
 ]);
 
+const CLONE_HANDLERS: ReadonlyMap<number, (cloners: IfCloners, req: Partial<IfCreateReq>) => IoctlResult> = new Map([
+  [
+    SIOCIFCREATE,
+    (cloners, req) => {
+      if (typeof req.name !== 'string') return 'EINVAL';
+      const made = cloners.create(req.name);
+      if (isErrno(made)) return made;
+      req.name = made.name;
+      return null;
+    },
+  ],
+  [SIOCIFDESTROY, (cloners, req) => (typeof req.name === 'string' ? cloners.destroy(req.name) : 'EINVAL')],
+  [
+    SIOCIFGCLONERS,
+    (cloners, req) => {
+      (req as Partial<IfClonersReq>).cloners = cloners.names();
+      return null;
+    },
+  ],
+]);
+
 function driverRequest(ifp: Ifnet, req: AnyIfReq): IoctlResult {
   return Number.isInteger(req.cmd) ? ifp.driverIoctl(int(req.cmd), req.data) : 'EINVAL';
 }
 
 /** One line for ifconfig(8). */
-function describeStatus(ifp: Ifnet): string {
+export function describeStatus(ifp: Ifnet): string {
   const err = ifp.startError();
   if (err !== null) return `no device (${err})`;
   if ((ifp.flags() & IFF_UP) === 0) return 'down';

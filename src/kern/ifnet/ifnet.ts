@@ -3,10 +3,12 @@
  * methods. Frames pass it on functions that were bound at attach.
  */
 import type { Errno } from '../errno.ts';
+import { SIOCADDMULTI, SIOCDELMULTI } from './ifioctl.ts';
 import type { Kernel } from '../kernel.ts';
 import { NETISR_LINK, type Netisr, type NetisrWork } from '../netisr.ts';
 import { type FrameInput, NETSTACK_CAP_LRO } from '../netstack.ts';
 import type { TxPacket } from '../packet.ts';
+import type { BpfTap } from './bpf.ts';
 import {
   IFDESCR_MAX,
   IFF_DRV_RUNNING,
@@ -15,6 +17,7 @@ import {
   IFF_PROMISC,
   IFF_UP,
   IFF_USER,
+  IF_MAXMULTI,
   IF_MAXMTU,
   IF_MINMTU,
   IfCounters,
@@ -33,6 +36,8 @@ export class Ifnet {
   readonly counters = new IfCounters();
   /** The stack's data on this interface; only the stack reads it. */
   afdata: unknown = null;
+  /** Who watches the interface; null while nobody does, which is all that a frame asks. Set by `Bpf`. */
+  bpf: BpfTap | null = null;
   #name: string;
   #descr: string | null = null;
   #flags: number;
@@ -41,6 +46,8 @@ export class Ifnet {
   #capenable = 0;
   #tsoMax = 0;
   #fib = 0;
+  /** Group addresses that are heard, and how many users each has. */
+  readonly #multi = new Map<string, number>();
   #linkState: 'up' | 'down' = 'down';
   #error: Errno | null = null;
   #detached = false;
@@ -199,14 +206,18 @@ export class Ifnet {
   /** Sends a complete frame. It leaves with the end of the present batch. The slot is the link's again in every case. */
   transmit(pkt: TxPacket): Errno | null {
     const counters = this.counters;
+    const { bpf } = this;
+    if (bpf !== null) bpf.output(pkt);
     if ((this.#flags & IFF_UP) === 0) {
       counters.oerrors++;
       this.#link.txFree(pkt);
+      if (bpf !== null) bpf.sent('ENETDOWN');
       return 'ENETDOWN';
     }
     const bytes = pkt.length();
     const group = this.#ether ? (pkt.bytes[pkt.off] as number) & 1 : 0;
     const err = this.#link.transmit(pkt);
+    if (bpf !== null) bpf.sent(err);
     if (err !== null) {
       counters.oerrors++;
       return err;
@@ -308,6 +319,40 @@ export class Ifnet {
     return null;
   }
 
+  /**
+   * Hears frames to a group address. A link that has a filter is told with the first user of the address (`SIOCADDMULTI`, with
+   * `{ lladdr }`) and the last; one that answers EOPNOTSUPP hears all groups anyway. EINVAL for an address that is no group's,
+   * ENOBUFS over `IF_MAXMULTI`.
+   */
+  addMulti(lladdr: Uint8Array): Errno | null {
+    if (this.#detached) return 'ENXIO';
+    if (this.#lladdr === null || lladdr.length !== this.#lladdr.length || ((lladdr[0] ?? 0) & 1) === 0) return 'EINVAL';
+    const key = lladdr.join();
+    const users = this.#multi.get(key) ?? 0;
+    if (users === 0) {
+      if (this.#multi.size >= IF_MAXMULTI) return 'ENOBUFS';
+      const err = this.#link.ioctl(SIOCADDMULTI, { lladdr: lladdr.slice() });
+      if (err !== null && err !== 'EOPNOTSUPP') return err;
+    }
+    this.#multi.set(key, users + 1);
+    return null;
+  }
+
+  /** Ends one use. ENOENT for an address that was not added. */
+  delMulti(lladdr: Uint8Array): Errno | null {
+    if (this.#detached) return 'ENXIO';
+    const key = lladdr.join();
+    const users = this.#multi.get(key) ?? 0;
+    if (users === 0) return 'ENOENT';
+    if (users > 1) {
+      this.#multi.set(key, users - 1);
+      return null;
+    }
+    this.#multi.delete(key);
+    const err = this.#link.ioctl(SIOCDELMULTI, { lladdr: lladdr.slice() });
+    return err === 'EOPNOTSUPP' ? null : err;
+  }
+
   /** The driver's own ioctls. */
   driverIoctl(cmd: number, data: unknown): Errno | null {
     if (this.#detached) return 'ENXIO';
@@ -326,8 +371,13 @@ export class Ifnet {
     const netisr = this.#netisr;
     const counters = this.counters;
     const ether = this.#ether;
+    const { bpf, diag } = this.kernel;
     return {
-      begin: () => netisr.begin(),
+      begin: () => {
+        netisr.begin();
+        // A channel outside does not say when somebody begins to listen to it.
+        if (diag.drop.hasSubscribers !== bpf.dropping) bpf.refresh();
+      },
       input: (pkt) => {
         counters.ipackets++;
         counters.ibytes += pkt.end - pkt.off;
@@ -335,10 +385,12 @@ export class Ifnet {
         if (ether && ((pkt.bytes[pkt.off] as number) & 1) !== 0) counters.imcasts++;
         if ((this.#flags & IFF_UP) === 0) {
           counters.iqdrops++;
+          if (this.bpf !== null) this.bpf.refused(pkt, 'ENETDOWN');
           return;
         }
         pkt.ifp = this;
-        this.#input(pkt);
+        if (this.bpf === null) this.#input(pkt);
+        else this.bpf.input(pkt, this.#input);
       },
       end: () => netisr.end(),
       dropped: (what, frames) => {

@@ -3,7 +3,7 @@
  */
 import { type Errno, type Result } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
-import { isIfName } from './flags.ts';
+import { IF_COUNTER_META, isIfName } from './flags.ts';
 import { Ifnet } from './ifnet.ts';
 import type { Link } from './link.ts';
 
@@ -46,7 +46,7 @@ export class Ifnets {
     this.#table[index] = attached;
     this.#byName.set(name, ifp);
     this.#addUuid(attached);
-    attached.dropCounters = this.#kernel.counters.add(`if.${name}`, ifp.counters);
+    attached.dropCounters = this.#kernel.counters.add(`if.${name}`, ifp.counters, IF_COUNTER_META);
     ifp.attach(this.#domainsUp);
     if (this.#table[index] !== attached) return 'ENXIO';
     attached.arrived = true;
@@ -112,7 +112,7 @@ export class Ifnets {
     const attached = this.#table[ifp.index];
     if (attached) {
       attached.dropCounters();
-      attached.dropCounters = counters.add(`if.${name}`, ifp.counters);
+      attached.dropCounters = counters.add(`if.${name}`, ifp.counters, IF_COUNTER_META);
     }
     events.invoke('ifnet_arrival_event', ifp);
   }

@@ -28,6 +28,7 @@ export class Proc {
   constructor(kernel: Kernel, name = 'proc') {
     this.kernel = kernel;
     this.name = name;
+    kernel.procs.add(this);
   }
 
   /** A system call by name; the table's answer for an unknown one is ENOSYS. */
@@ -42,10 +43,18 @@ export class Proc {
   /** Closes all descriptors; what is blocked on them gets EBADF. Nobody waits for lingering connections. */
   exit(): void {
     this.#exited = true;
-    for (const [fd, file] of this.files.entries()) {
+    this.kernel.procs.delete(this);
+    this.closeAll();
+  }
+
+  /** Closes all descriptors, as `exit` does; the process lives on. Returns how many there were. */
+  closeAll(): number {
+    const files = this.files.entries();
+    for (const [fd, file] of files) {
       this.files.remove(fd);
       void closeFile(file, false);
     }
+    return files.length;
   }
 
   socket(family: number, type: number, protocol = 0): Result<number> {

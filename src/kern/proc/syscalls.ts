@@ -23,6 +23,7 @@ import {
   soreceivefrom,
   sosend,
   sosendoob,
+  sosendconnect,
   sosendto,
   sosetopt,
   soshutdown,
@@ -104,6 +105,7 @@ function sysaccept(proc: Proc, fd: number): MaybePromise<Result<number>> {
     const so = soaccept(file.so);
     if (isErrno(so)) return so;
     so.state = (so.state & ~SS_NBIO) | (file.so.state & SS_NBIO);
+    so.owner = proc.name;
     return proc.files.alloc(new File(so), proc.fileLimit());
   };
   if (!blocks(file.so, 0)) return attempt();
@@ -148,7 +150,7 @@ function syssendto(
   const { so } = file;
   const len = bytes.length;
   const stream = (so.proto.flags & PR_ATOMIC) === 0;
-  if (stream && dest !== null) return (so.state & SS_ISCONNECTED) !== 0 ? 'EISCONN' : 'EOPNOTSUPP';
+  if (stream && dest !== null) return sosendconnect(so, bytes, 0, len, dest);
   let sent = 0;
   const attempt = (): Result<number> => {
     // The caller's buffer may have been taken away meanwhile.

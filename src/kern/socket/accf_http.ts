@@ -3,7 +3,7 @@
  * Anything else is passed on as soon as it shows. Each byte is looked at once, however few come at a time.
  */
 import type { AcceptFilter, AcceptFilterState } from './accf.ts';
-import type { Sockbuf } from './sockbuf.ts';
+import type { SockbufView } from './sockbuf.ts';
 import type { Socket } from './socket.ts';
 
 const ascii = (text: string): readonly number[] => [...text].map((c) => c.charCodeAt(0));
@@ -54,7 +54,7 @@ function ready(so: Socket, state: AcceptFilterState): boolean {
 }
 
 /** Does the line before `end` say HTTP/1.0 or HTTP/1.1? */
-function endsWithVersion(rcv: Sockbuf, end: number): boolean {
+function endsWithVersion(rcv: SockbufView, end: number): boolean {
   const minor = rcv.byteAt(end - 1) === CR ? end - 2 : end - 1;
   const c = rcv.byteAt(minor);
   if (c !== ZERO && c !== ONE) return false;

@@ -7,7 +7,7 @@ import type { Kernel } from '../kernel.ts';
 import type { Proc } from '../proc/proc.ts';
 import { NO_HANDLER } from './handler.ts';
 import { ListenQueue } from './listen.ts';
-import { PR_ATOMIC, PR_CONNREQUIRED, PR_WANTRCVD, type SockAddr } from './protosw.ts';
+import { PR_ATOMIC, PR_CONNREQUIRED, PR_IMPLOPCL, PR_WANTRCVD, type SockAddr } from './protosw.ts';
 import { SO_ACCEPTCONN } from './soconst.ts';
 import {
   SS_CANTRCVMORE,
@@ -21,7 +21,9 @@ import {
   SS_RCVATMARK,
   SS_SNDWAIT,
   Socket,
+  SocketKind,
 } from './socket.ts';
+import { sorcvrest, sosndbuf, sosndrest } from './sobuf.ts';
 import { soabort, sodetach, soisclosed } from './sofree.ts';
 import { socantrcvmore, soisdisconnected, soreadable, sotakeerror, sowriteable } from './upcalls.ts';
 
@@ -50,16 +52,22 @@ export const POLLRDHUP = 0x4000;
 
 /** Buffers of a socket whose protocol says nothing else, in bytes. */
 const SOCKBUF_DEFAULT = 65536;
+/** Low-water marks of a new socket, bytes. */
+const RCV_LOWAT = 1;
+const SND_LOWAT = 2048;
 
 /** EAFNOSUPPORT, EPROTOTYPE, EPROTONOSUPPORT, or the protocol's own. */
 export function socreate(kernel: Kernel, family: number, type: number, protocol: number, proc: Proc | null): Result<Socket> {
   const found = kernel.domains.find(family, type, protocol);
   if (isErrno(found)) return found;
-  const so = new Socket(kernel, found.domain, found.proto, SOCKBUF_DEFAULT, SOCKBUF_DEFAULT);
+  const rcv = kernel.sockbufs.empty(SOCKBUF_DEFAULT, RCV_LOWAT);
+  const kind = new SocketKind(kernel, found.domain, found.proto, proc === null ? 'kernel' : proc.name);
+  const so = new Socket(kind, rcv, kernel.sockbufs.empty(SOCKBUF_DEFAULT, SND_LOWAT));
   kernel.netstack.current.socreate(so, proc);
   const err = so.methods.attach(so, protocol, proc);
   if (err !== null) return err;
   kernel.domains.counters.created++;
+  kernel.domains.sockets.add(so);
   return so;
 }
 
@@ -159,6 +167,7 @@ export function soshutdown(so: Socket, how: 'rd' | 'wr' | 'rdwr'): Errno | null 
     const unread = so.rcv.cc;
     while (so.rcv.record() !== null) so.rcv.dropRecord();
     so.rcv.drop(so.rcv.cc);
+    sorcvrest(so);
     socantrcvmore(so);
     if (unread > 0) rcvd(so);
   }
@@ -178,7 +187,7 @@ export function soshutdown(so: Socket, how: 'rd' | 'wr' | 'rdwr'): Errno | null 
  * the low-water mark, or still connecting), ENOBUFS (the buffer pool is at its limit and nothing of this socket's is in flight).
  */
 export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number): Result<number> {
-  const { state, snd } = so;
+  const { state } = so;
   if ((state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
   if (so.error !== null) return sotakeerror(so) ?? 'EPIPE';
   if ((state & SS_ISCONNECTED) === 0) return (state & (SS_ISCONNECTING | SS_ISCONFIRMING)) !== 0 ? 'EAGAIN' : 'ENOTCONN';
@@ -186,17 +195,23 @@ export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number):
     const err = sosendto(so, bytes, off, len, null);
     return err === null ? len : err;
   }
-  const space = snd.space();
+  const space = so.snd.space();
   let n = len;
   if (n > space) {
-    if (space < snd.lowat) return 'EAGAIN';
+    if (space < so.snd.lowat) return 'EAGAIN';
     n = space;
   }
+  if (n === 0) return 0;
+  const snd = sosndbuf(so);
   if (!snd.append(bytes, off, n)) {
     so.kernel.domains.counters.nobufs++;
     n = Math.min(n, snd.slack());
     so.state |= SS_SNDWAIT;
-    if (n === 0) return snd.cc > 0 ? 'EAGAIN' : 'ENOBUFS';
+    if (n === 0) {
+      if (snd.cc > 0) return 'EAGAIN';
+      sosndrest(so);
+      return 'ENOBUFS';
+    }
     snd.append(bytes, off, n);
   }
   so.methods.send(so);
@@ -216,6 +231,27 @@ export function sosendto(so: Socket, bytes: Uint8Array, off: number, len: number
   }
   if (len > so.snd.hiwat) return 'EMSGSIZE';
   return so.methods.sendto(so, bytes, off, len, to);
+}
+
+/**
+ * sendto(2) on a stream that is not connected: connects it with these as its first bytes, which may go with the SYN (RFC 7413). How many were
+ * taken; EISCONN, EALREADY, EOPNOTSUPP (the protocol has no such thing), and the errors of connecting.
+ */
+export function sosendconnect(so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr): Result<number> {
+  if ((so.state & SS_ISCONNECTED) !== 0) return 'EISCONN';
+  if ((so.proto.flags & PR_IMPLOPCL) === 0) return 'EOPNOTSUPP';
+  if ((so.state & SS_ISCONNECTING) !== 0) return 'EALREADY';
+  if ((so.state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
+  const n = Math.min(len, so.snd.space());
+  if (n > 0 && !sosndbuf(so).append(bytes, off, n)) {
+    sosndrest(so);
+    return 'ENOBUFS';
+  }
+  const err = soconnect(so, to);
+  if (err === null || err === 'EINPROGRESS') return n;
+  so.snd.drop(n);
+  sosndrest(so);
+  return err;
 }
 
 /** Urgent data (MSG_OOB); EOPNOTSUPP where the protocol has none. */
@@ -246,6 +282,7 @@ export function soreceive(so: Socket, dst: Uint8Array, off: number, len: number,
   rcv.copyOut(0, n, dst, off);
   if ((flags & MSG_PEEK) !== 0) return n;
   rcv.drop(n);
+  if (rcv.cc === 0) sorcvrest(so);
   so.state &= ~SS_RCVATMARK;
   if (ext !== null && ext.oobMark > 0) {
     ext.oobMark -= n;
@@ -279,6 +316,7 @@ export function soreceivefrom(so: Socket, dst: Uint8Array, off: number, len: num
   so.rcv.copyOut(0, n, dst, off);
   if ((flags & MSG_PEEK) === 0) {
     so.rcv.dropRecord();
+    sorcvrest(so);
     rcvd(so);
   }
   // MSG_TRUNC asks for the message's own length.
@@ -314,15 +352,17 @@ function receiveoob(so: Socket, dst: Uint8Array, off: number, len: number, peek:
  * for a user that has just accepted, or that had stopped taking and goes on. The handler must not read by `soreceive` in `data`.
  */
 export function sodeliver(so: Socket): void {
-  const rcv = so.rcv;
   let took = 0;
-  while (rcv.cc > 0 && (so.proto.flags & PR_ATOMIC) === 0) {
+  while (so.rcv.cc > 0 && (so.proto.flags & PR_ATOMIC) === 0) {
+    const { rcv } = so;
     const buf = rcv.buffer();
     if (buf === null) break;
     const len = rcv.contiguous(rcv.cc);
     const taken = so.handler.data(so, buf, rcv.front(), len);
-    if (!(taken > 0)) break;
+    // Its user may have closed it meanwhile.
+    if (!(taken > 0) || so.rcv !== rcv) break;
     rcv.drop(taken < len ? taken : len);
+    sorcvrest(so);
     took += taken;
     if (taken < len) break;
   }

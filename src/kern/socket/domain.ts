@@ -6,6 +6,7 @@ import type { Errno, Result } from '../errno.ts';
 import type { Log } from '../effects.ts';
 import type { Undo } from '../undo.ts';
 import { type Domain, type Protosw, SOCK_RAW } from './protosw.ts';
+import { SocketList } from './solist.ts';
 
 /** Counters of the socket layer, group `socket`. Events, or bytes where it says so. */
 export class SocketCounters {
@@ -48,6 +49,7 @@ export interface FoundProtocol {
 export class Domains {
   readonly counters = new SocketCounters();
   readonly limits = new SocketLimits();
+  readonly sockets = new SocketList();
   readonly #domains = new Map<number, Domain>();
   readonly #log: Pick<Log, 'error'>;
   #frozen = false;

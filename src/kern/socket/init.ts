@@ -1,6 +1,7 @@
 /** Start-up of the socket layer: accept filters, the local domain, and the system calls on descriptors. */
 import { isErrno } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
+import { KERN_SYSCALLS } from '../proc/kernsyscalls.ts';
 import { PROC_SYSCALLS } from '../proc/syscalls.ts';
 import type { SysinitEntry } from '../sysinit.ts';
 import { UndoList } from '../undo.ts';
@@ -60,7 +61,7 @@ export function socketEntries(kernel: Kernel): SysinitEntry[] {
       order: 'FIRST',
       name: 'system calls on descriptors',
       run: () => {
-        const undo = kernel.syscalls.register('kernel', PROC_SYSCALLS);
+        const undo = kernel.syscalls.register('kernel', { ...PROC_SYSCALLS, ...KERN_SYSCALLS });
         if (isErrno(undo)) return undo;
         calls.own(() => void undo());
         return null;

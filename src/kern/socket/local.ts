@@ -24,6 +24,7 @@ import {
   type SockAddr,
   protoInterface,
 } from './protosw.ts';
+import { sosndbuf, sosndrest } from './sobuf.ts';
 import { RECORD_OVERHEAD } from './sockbuf.ts';
 import { SO_LINGER } from './soconst.ts';
 import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_SNDWAIT, type Socket } from './socket.ts';
@@ -156,7 +157,8 @@ function detach(self: LocalState, so: Socket): void {
 function sendto(self: LocalState, so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null {
   const pcb = pcbOf(so);
   if (so.proto.type !== SOCK_DGRAM) {
-    if (!so.snd.appendRecord(null, bytes, off, len, false)) {
+    if (!sosndbuf(so).appendRecord(null, bytes, off, len, false)) {
+      sosndrest(so);
       if (so.snd.record() === null) return len + RECORD_OVERHEAD > so.snd.hiwat ? 'EMSGSIZE' : 'ENOBUFS';
       so.state |= SS_SNDWAIT;
       return 'EAGAIN';

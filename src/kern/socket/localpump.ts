@@ -5,7 +5,8 @@
 import type { Kernel } from '../kernel.ts';
 import { NETISR_STACK, type NetisrWork } from '../netisr.ts';
 import { PR_ATOMIC, SOCK_DGRAM } from './protosw.ts';
-import { RECORD_OVERHEAD, type SockRecord, type Sockbuf } from './sockbuf.ts';
+import { sorcvrest, sosndrest } from './sobuf.ts';
+import { RECORD_OVERHEAD, type SockRecord, type SockbufView } from './sockbuf.ts';
 import { SS_CANTSENDMORE, SS_SNDWAIT, type Socket } from './socket.ts';
 import {
   socantrcvmore,
@@ -62,6 +63,7 @@ export class LocalPump {
     const { peer } = pcb;
     if (peer !== null && !peer.closing) {
       peer.so.snd.clear();
+      sosndrest(peer.so);
       socantsendmore(peer.so);
     }
     this.schedule(pcb);
@@ -124,6 +126,7 @@ function moveRecords(from: Socket, to: Socket): void {
     withBytes(from.snd, record, (bytes, off, len) => sorcvdgram(to, addr, bytes, off, len));
     if (from.snd.record() !== record) continue;
     from.snd.dropRecord();
+    sosndrest(from);
     if ((from.state & SS_SNDWAIT) === 0) continue;
     from.state &= ~SS_SNDWAIT;
     sowwakeup(from);
@@ -139,12 +142,14 @@ function deliver(so: Socket): void {
       sorwakeup(so);
       return;
     }
-    if (so.rcv.record() === record) so.rcv.dropRecord();
+    if (so.rcv.record() !== record) continue;
+    so.rcv.dropRecord();
+    sorcvrest(so);
   }
 }
 
 /** The first record's bytes in one piece: in place, or a copy where the ring wraps. */
-function withBytes(sb: Sockbuf, record: SockRecord, use: (bytes: Uint8Array, off: number, len: number) => boolean): boolean {
+function withBytes(sb: SockbufView, record: SockRecord, use: (bytes: Uint8Array, off: number, len: number) => boolean): boolean {
   const { len } = record;
   const buf = sb.buffer();
   if (buf !== null && sb.contiguous(len) === len) return use(buf, sb.front(), len);

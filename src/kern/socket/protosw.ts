@@ -30,6 +30,8 @@ export const PR_ATOMIC = 0x1;
 export const PR_ADDR = 0x2;
 export const PR_CONNREQUIRED = 0x4;
 export const PR_WANTRCVD = 0x8;
+/** sendto(2) on a stream that is not connected connects it. */
+export const PR_IMPLOPCL = 0x20;
 
 /** A request to get or set an option. `value` is the answer of a get. */
 export interface SockOpt {

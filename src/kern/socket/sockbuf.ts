@@ -2,6 +2,7 @@
  * Socket buffer (uipc_sockbuf.c): a byte ring over one pooled power-of-two buffer that exists only while there are bytes in it, so an
  * idle socket holds none. It grows by doubling. Behind the bytes in order there may be bytes that came early (`place`); they
  * lie where they belong and are never copied again. Datagrams lie in the same ring, with their senders in a queue beside it.
+ * An idle socket has not even a `Sockbuf` of its own: sobuf.ts says how.
  */
 import type { TxPacket } from '../packet.ts';
 import type { BufPool } from './bufpool.ts';
@@ -10,6 +11,9 @@ import { copySockAddr } from './sockaddr.ts';
 
 /** What a queued datagram is charged beyond its bytes, so that empty ones cannot pile up. */
 export const RECORD_OVERHEAD = 128;
+
+/** Bytes that are copied one by one at most: small requests and answers. */
+const BY_HAND = 256;
 
 /** A queued datagram. */
 export interface SockRecord {
@@ -21,22 +25,41 @@ export interface SockRecord {
   readonly timestampMs: number;
 }
 
+/** Where a ring gets its buffers: `BufPool`, or nowhere. */
+export type RingPool = Pick<BufPool, 'alloc' | 'allocReserve' | 'free'>;
+
+/** Pool of a buffer that is shared and stays empty. */
+export const NO_POOL: RingPool = { alloc: () => null, allocReserve: () => null, free: () => undefined };
+
 export class Sockbuf {
   /** Bytes in order, ready to read. */
   cc = 0;
-  hiwat: number;
-  lowat: number;
+  /** Limits in bytes: of what it holds, and of what wakes its user. `limit` changes them. */
+  readonly hiwat: number;
+  readonly lowat: number;
   /** End of the bytes that were placed, counted from the end of those in order. */
   placed = 0;
-  #pool: BufPool;
+  /** The shared empty buffer with the same limits, which the socket points at while this one holds nothing. */
+  readonly home: Sockbuf = this;
+  readonly #pool: RingPool;
   #buf: Uint8Array | null = null;
   #head = 0;
   #records: RecordQueue | null = null;
 
-  constructor(pool: BufPool, hiwat: number, lowat: number) {
+  constructor(pool: RingPool, hiwat: number, lowat: number) {
     this.#pool = pool;
     this.hiwat = hiwat;
     this.lowat = lowat < hiwat ? lowat : hiwat;
+  }
+
+  /** Takes the limits of a shared buffer, and goes back to it. */
+  limit(home: Sockbuf): void {
+    takeLimits(this, home);
+  }
+
+  /** Nothing in it, not even what came early. */
+  idle(): boolean {
+    return this.#buf === null && (this.#records === null || this.#records.count === 0);
   }
 
   /** Bytes that may still be added; never below 0. */
@@ -96,10 +119,10 @@ export class Sockbuf {
     const pos = (this.#head + at) & (buf.length - 1);
     const first = buf.length - pos;
     if (n <= first) {
-      dst.set(buf.subarray(pos, pos + n), dstOff);
+      copyBytes(buf, pos, n, dst, dstOff);
     } else {
-      dst.set(buf.subarray(pos), dstOff);
-      dst.set(buf.subarray(0, n - first), dstOff + first);
+      copyBytes(buf, pos, first, dst, dstOff);
+      copyBytes(buf, 0, n - first, dst, dstOff + first);
     }
   }
 
@@ -152,7 +175,7 @@ export class Sockbuf {
   appendRecord(from: SockAddr | null, bytes: Uint8Array, off: number, len: number, truncOk: boolean, timestampMs = 0): boolean {
     const room = this.space() - RECORD_OVERHEAD;
     const kept = len <= room ? len : room;
-    if (room < 0 || (kept < len && (!truncOk || kept === 0))) return false;
+    if (room < 0 || (kept < len && (!truncOk || kept === 0)) || this.#pool === NO_POOL) return false;
     if (kept > 0 && !this.#append(bytes, off, kept, false)) return false;
     const records = (this.#records ??= new RecordQueue());
     records.push({ from: from === null ? null : copySockAddr(from), len: kept, truncated: kept < len, timestampMs });
@@ -199,10 +222,10 @@ export class Sockbuf {
     const pos = (this.#head + at) & (buf.length - 1);
     const first = buf.length - pos;
     if (len <= first) {
-      buf.set(off === 0 && len === bytes.length ? bytes : bytes.subarray(off, off + len), pos);
+      copyBytes(bytes, off, len, buf, pos);
     } else {
-      buf.set(bytes.subarray(off, off + first), pos);
-      buf.set(bytes.subarray(off + first, off + len), 0);
+      copyBytes(bytes, off, first, buf, pos);
+      copyBytes(bytes, off + first, len - first, buf, 0);
     }
   }
 
@@ -233,6 +256,22 @@ export class Sockbuf {
     this.#head = (this.#head + n) & (buf.length - 1);
   }
 }
+
+/** A few bytes by hand: a view of the source would cost more than they do, and be garbage. */
+function copyBytes(src: Uint8Array, off: number, len: number, dst: Uint8Array, at: number): void {
+  if (len <= BY_HAND) for (let k = 0; k < len; k++) dst[at + k] = src[off + k] as number;
+  else dst.set(off === 0 && len === src.length ? src : src.subarray(off, off + len), at);
+}
+
+/** The one place that may write what everybody else only reads. */
+function takeLimits(sb: { hiwat: number; lowat: number; home: Sockbuf }, home: Sockbuf): void {
+  sb.hiwat = home.hiwat;
+  sb.lowat = home.lowat;
+  sb.home = home;
+}
+
+/** A socket's buffer as everyone sees it. What adds to it may need another one first: `sosndbuf`, `sorcvbuf`. */
+export type SockbufView = Omit<Sockbuf, 'append' | 'appendReserve' | 'place' | 'appendRecord'>;
 
 /** A queue whose front moves; made on a socket's first datagram. */
 class RecordQueue {

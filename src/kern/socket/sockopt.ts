@@ -8,7 +8,7 @@
 import type { Errno } from '../errno.ts';
 import { type AcceptFilterArg, accfSet } from './accf.ts';
 import type { SockOpt } from './protosw.ts';
-import type { Sockbuf } from './sockbuf.ts';
+import { sorcvlimits, sosndlimits } from './sobuf.ts';
 import type { Socket } from './socket.ts';
 import {
   SOL_SOCKET,
@@ -81,13 +81,13 @@ function setGeneric(so: Socket, name: number, value: unknown): Errno | null {
     case SO_LINGER:
       return setLinger(so, value);
     case SO_SNDBUF:
-      return setHiwat(so, so.snd, value);
+      return setLimit(so, true, true, value);
     case SO_RCVBUF:
-      return setHiwat(so, so.rcv, value);
+      return setLimit(so, false, true, value);
     case SO_SNDLOWAT:
-      return setLowat(so, so.snd, value);
+      return setLimit(so, true, false, value);
     case SO_RCVLOWAT:
-      return setLowat(so, so.rcv, value);
+      return setLimit(so, false, false, value);
     case SO_SNDTIMEO:
     case SO_RCVTIMEO:
       return setTimeo(so, name, value);
@@ -202,19 +202,17 @@ function setLinger(so: Socket, value: unknown): Errno | null {
   return err;
 }
 
-function setHiwat(so: Socket, sb: Sockbuf, value: unknown): Errno | null {
+/** A buffer's size, or its low-water mark, which is at most the size. */
+function setLimit(so: Socket, snd: boolean, size: boolean, value: unknown): Errno | null {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return 'EINVAL';
-  if (value > so.kernel.domains.limits.maxsockbuf) return 'ENOBUFS';
-  sb.hiwat = value;
-  if (sb.lowat > value) sb.lowat = value;
-  if (sb === so.snd) sowwakeup(so);
-  return null;
-}
-
-function setLowat(so: Socket, sb: Sockbuf, value: unknown): Errno | null {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return 'EINVAL';
-  sb.lowat = value < sb.hiwat ? value : sb.hiwat;
-  if (sb === so.snd) sowwakeup(so);
+  if (size && value > so.kernel.domains.limits.maxsockbuf) return 'ENOBUFS';
+  const { hiwat, lowat } = snd ? so.snd : so.rcv;
+  if (!snd) {
+    sorcvlimits(so, size ? value : hiwat, size ? lowat : value);
+    return null;
+  }
+  sosndlimits(so, size ? value : hiwat, size ? lowat : value);
+  sowwakeup(so);
   return null;
 }
 

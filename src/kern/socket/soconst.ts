@@ -1,5 +1,5 @@
-/** Socket options: FreeBSD's numbers (sys/socket.h), and the state that only sockets with rare options have. */
-import type { Socket } from './socket.ts';
+/** Socket options: FreeBSD's numbers (sys/socket.h), and the way to the state that only sockets with rare options have. */
+import { type Socket, SocketExt } from './socket.ts';
 
 export const SOL_SOCKET = 0xffff;
 
@@ -40,16 +40,6 @@ export interface Linger {
   readonly onoff: boolean | number;
   /** Seconds; 0 with `onoff`: closing aborts. */
   readonly linger: number;
-}
-
-/** Rarely used state of a socket. */
-export class SocketExt {
-  /** Milliseconds; 0: no limit. */
-  rcvTimeoMs = 0;
-  sndTimeoMs = 0;
-  userCookie = 0;
-  /** Distance of the urgent mark from the front of `so.rcv`; 0: none. */
-  oobMark = 0;
 }
 
 export function soext(so: Socket): SocketExt {

@@ -1,5 +1,6 @@
 /** The end of a socket: what closing, aborting and the overflow of a listen queue have in common (`sofree`, uipc_socket.c). */
 import { NO_HANDLER } from './handler.ts';
+import { sorcvrest, sosndrest } from './sobuf.ts';
 import { SS_CANTRCVMORE, SS_CANTSENDMORE, SS_NOFDREF, type Socket } from './socket.ts';
 
 /** True once its user has closed it; it has then no handler, and what the protocol still tells it goes nowhere. */
@@ -22,6 +23,7 @@ export function soabort(so: Socket): void {
   if (so.pcb !== null) so.methods.abort(so);
   sodetach(so);
   so.snd.clear();
+  sosndrest(so);
 }
 
 /** The last step for the socket's user: the protocol forgets it, and nobody will read. The bytes in `so.snd` stay. */
@@ -29,6 +31,8 @@ export function sodetach(so: Socket): void {
   if (so.pcb !== null) so.methods.detach(so);
   so.state |= SS_NOFDREF | SS_CANTRCVMORE | SS_CANTSENDMORE;
   so.rcv.clear();
+  sorcvrest(so);
   so.data = null;
   so.kernel.domains.counters.closed++;
+  so.kernel.domains.sockets.remove(so);
 }

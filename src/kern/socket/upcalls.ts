@@ -5,7 +5,8 @@
 import type { Errno } from '../errno.ts';
 import { accfHold, accfReady } from './accf.ts';
 import { PR_CONNREQUIRED, type SockAddr } from './protosw.ts';
-import type { Sockbuf } from './sockbuf.ts';
+import { reportAccept, reportConnect } from './report.ts';
+import { sorcvbuf, sorcvlimits, sorcvrest, sosndlimits, sosndrest } from './sobuf.ts';
 import {
   SS_CANTRCVMORE,
   SS_CANTSENDMORE,
@@ -20,6 +21,7 @@ import {
   SS_RCVWAIT,
   SS_SNDWAIT,
   Socket,
+  soinherit,
 } from './socket.ts';
 import { soabort, sodetach, soisclosed, sounqueue } from './sofree.ts';
 import { SO_ACCEPTCONN, SO_TIMESTAMP, soext } from './soconst.ts';
@@ -28,14 +30,9 @@ import { SO_ACCEPTCONN, SO_TIMESTAMP, soext } from './soconst.ts';
 export function soreserve(so: Socket, sndBytes: number, rcvBytes: number): Errno | null {
   const max = so.kernel.domains.limits.maxsockbuf;
   if (sndBytes > max || rcvBytes > max) return 'ENOBUFS';
-  setHiwat(so.snd, sndBytes);
-  setHiwat(so.rcv, rcvBytes);
+  sosndlimits(so, sndBytes, so.snd.lowat);
+  sorcvlimits(so, rcvBytes, so.rcv.lowat);
   return null;
-}
-
-function setHiwat(sb: Sockbuf, bytes: number): void {
-  sb.hiwat = bytes;
-  if (sb.lowat > bytes) sb.lowat = bytes;
 }
 
 /** The queue of complete connections is over 3/2 of its limit. */
@@ -63,23 +60,20 @@ export function sonewconn(head: Socket): Socket | null {
     soabort(old);
   }
   if (head.listen !== queue) return null;
-  const so = new Socket(kernel, head.domain, head.proto, head.rcv.hiwat, head.snd.hiwat);
+  const so = new Socket(head.kind, head.rcv.home, head.snd.home);
   so.state = SS_NOFDREF | (head.state & SS_NBIO);
   so.options = head.options & ~SO_ACCEPTCONN;
-  so.linger = head.linger;
-  so.fib = head.fib;
+  soinherit(so, head);
   so.handler = head.handler;
   so.head = head;
-  if (head.ext !== null) Object.assign(soext(so), head.ext);
   if (so.methods.attach(so, head.proto.protocol, null) !== null) {
     so.head = null;
     return null;
   }
-  so.rcv.hiwat = head.rcv.hiwat;
-  so.snd.hiwat = head.snd.hiwat;
-  so.rcv.lowat = head.rcv.lowat;
-  so.snd.lowat = head.snd.lowat;
+  so.rcv = head.rcv.home;
+  so.snd = head.snd.home;
   counters.created++;
+  kernel.domains.sockets.add(so);
   queue.addIncomp(so);
   return so;
 }
@@ -90,9 +84,11 @@ export function soisconnecting(so: Socket): void {
 
 /** The connection stands. One of a listener goes to its accept filter, or to the queue of complete ones. */
 export function soisconnected(so: Socket): void {
+  const opening = (so.state & SS_ISCONNECTING) !== 0;
   so.state = (so.state & ~(SS_ISCONNECTING | SS_ISDISCONNECTING | SS_ISCONFIRMING)) | SS_ISCONNECTED;
   const { head } = so;
   if (head === null) {
+    if (opening && so.kernel.diag.connect.hasSubscribers) reportConnect(so, null);
     so.handler.connected(so);
     return;
   }
@@ -108,6 +104,7 @@ export function soisconnected(so: Socket): void {
 
 function promote(so: Socket, head: Socket): void {
   so.filter = null;
+  if (so.kernel.diag.accept.hasSubscribers) reportAccept(so);
   head.listen?.complete(so);
   head.handler.accept(head);
 }
@@ -141,8 +138,11 @@ export function soisdisconnecting(so: Socket): void {
  */
 export function soisdisconnected(so: Socket): void {
   so.snd.clear();
+  sosndrest(so);
   so.rcv.clearPlaced();
+  sorcvrest(so);
   if ((so.state & SS_ISDISCONNECTED) !== 0) return;
+  if ((so.state & SS_ISCONNECTING) !== 0 && so.kernel.diag.connect.hasSubscribers) reportConnect(so, so.error);
   so.state &= ~(SS_ISCONNECTING | SS_ISCONNECTED | SS_ISDISCONNECTING);
   so.state |= SS_ISDISCONNECTED | SS_CANTRCVMORE | SS_CANTSENDMORE;
   const { head } = so;
@@ -214,22 +214,21 @@ export function sowriteable(so: Socket): boolean {
  * caller has looked at `sorcvspace`.
  */
 export function sorcv(so: Socket, bytes: Uint8Array, off: number, len: number): void {
-  const rcv = so.rcv;
   if ((so.state & SS_CANTRCVMORE) !== 0) {
     discard(so, len);
     return;
   }
   let taken = 0;
-  if (rcv.cc === 0 && so.head === null) {
+  if (so.rcv.cc === 0 && so.head === null) {
     taken = clampTaken(so.handler.data(so, bytes, off, len), len);
-    if (taken > 0) rcv.skip(taken);
+    if (taken > 0 && so.rcv.placed > 0) skip(so, taken);
     if (taken === len) return;
     if ((so.state & SS_CANTRCVMORE) !== 0) {
       discard(so, len - taken);
       return;
     }
   }
-  if (!rcv.appendReserve(bytes, off + taken, len - taken)) {
+  if (!sorcvbuf(so).appendReserve(bytes, off + taken, len - taken)) {
     nobufs(so);
     return;
   }
@@ -238,18 +237,18 @@ export function sorcv(so: Socket, bytes: Uint8Array, off: number, len: number): 
 
 /** `n` bytes that `so.rcv.place` put behind the end are now in order. */
 export function sorcvcommit(so: Socket, n: number): void {
-  const rcv = so.rcv;
   if ((so.state & SS_CANTRCVMORE) !== 0) {
     discard(so, n);
     return;
   }
   let left = n;
-  while (left > 0 && rcv.cc === 0 && so.head === null) {
+  while (left > 0 && so.rcv.cc === 0 && so.head === null) {
+    const { rcv } = so;
     const buf = rcv.buffer();
     if (buf === null) return;
     const len = rcv.contiguous(left);
     const taken = clampTaken(so.handler.data(so, buf, rcv.front(), len), len);
-    rcv.skip(taken);
+    skip(so, taken);
     left -= taken;
     if ((so.state & SS_CANTRCVMORE) !== 0) {
       discard(so, left);
@@ -258,7 +257,7 @@ export function sorcvcommit(so: Socket, n: number): void {
     if (taken < len) break;
   }
   if (left === 0) return;
-  rcv.commit(left);
+  so.rcv.commit(left);
   arrived(so);
 }
 
@@ -274,9 +273,15 @@ function clampTaken(taken: number, len: number): number {
   return taken > 0 ? (taken < len ? taken : len) : 0;
 }
 
+/** Bytes at the front of what came early were read where they lie, or are not wanted. */
+function skip(so: Socket, n: number): void {
+  so.rcv.skip(n);
+  sorcvrest(so);
+}
+
 /** The user does not read any more. */
 function discard(so: Socket, n: number): void {
-  so.rcv.skip(n);
+  skip(so, n);
   so.kernel.domains.counters.rcvshutbytes += n;
 }
 
@@ -308,17 +313,19 @@ export function soappenddgram(so: Socket, from: SockAddr | null, bytes: Uint8Arr
     return true;
   }
   const now = (so.options & SO_TIMESTAMP) !== 0 ? so.kernel.clock.realtimeMs() : 0;
-  if (so.rcv.appendRecord(from, bytes, off, len, false, now)) return true;
+  if (sorcvbuf(so).appendRecord(from, bytes, off, len, false, now)) return true;
+  sorcvrest(so);
   counters.dgramdropped++;
   return false;
 }
 
 /** `n` bytes of `so.snd` are acknowledged. Wakes the writer as the space passes the low-water mark. */
 export function sosnddrop(so: Socket, n: number): void {
-  const snd = so.snd;
+  const { snd } = so;
   const waited = snd.space() < snd.lowat || (so.state & SS_SNDWAIT) !== 0;
   snd.drop(n);
-  if (!waited || snd.space() < snd.lowat || so.head !== null) return;
+  if (snd.cc === 0) sosndrest(so);
+  if (!waited || so.snd.space() < so.snd.lowat || so.head !== null) return;
   so.state &= ~SS_SNDWAIT;
   so.handler.writable(so);
 }

@@ -1,4 +1,5 @@
 /** States and errors of sockets over a protocol that the test plays. */
+import { sorcvbuf, sorcvlimits, sosndlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import {
   MSG_OOB,
@@ -140,7 +141,7 @@ describe('sending on a stream', () => {
     const b = bench();
     const so = connected(b);
     const seen = watch(so);
-    so.snd.hiwat = 10000;
+    sosndlimits(so, 10000, so.snd.lowat);
     expect(sosend(so, pattern(9000), 0, 9000)).toBe(9000);
     expect(sosend(so, pattern(500), 0, 500)).toBe(500);
     expect(sosend(so, pattern(600), 0, 600)).toBe('EAGAIN');
@@ -158,11 +159,11 @@ describe('sending on a stream', () => {
   it('the pool at its limit: takes what its buffer still holds, and wakes the writer later', () => {
     const b = bench({ 'kern.ipc.maxbufbytes': '1048576' });
     const hog = connected(b);
-    hog.snd.hiwat = 2 ** 20;
+    sosndlimits(hog, 2 ** 20, hog.snd.lowat);
     expect(sosend(hog, new Uint8Array(2 ** 19), 0, 2 ** 19)).toBe(2 ** 19);
     const so = connected(b);
     const seen = watch(so);
-    so.snd.hiwat = 2 ** 19;
+    sosndlimits(so, 2 ** 19, so.snd.lowat);
     sosend(so, pattern(200000), 0, 200000);
     expect(sosend(so, pattern(200000), 0, 200000)).toBe(2 ** 18 - 200000);
     expect(sosend(so, pattern(2000), 0, 2000)).toBe('EAGAIN');
@@ -170,7 +171,7 @@ describe('sending on a stream', () => {
     sosnddrop(so, 10);
     expect(seen.log).toEqual(['writable']);
     const last = connected(b);
-    last.snd.hiwat = 2 ** 20;
+    sosndlimits(last, 2 ** 20, last.snd.lowat);
     expect(sosend(last, new Uint8Array(2 ** 19), 0, 2 ** 19)).toBe('ENOBUFS');
   });
 
@@ -261,13 +262,13 @@ describe('receiving on a stream', () => {
     const so = connected(bench());
     const seen = watch(so);
     seen.take = (len) => len;
-    expect(so.rcv.place(5, bytes('world'), 0, 5)).toBe(true);
+    expect(sorcvbuf(so).place(5, bytes('world'), 0, 5)).toBe(true);
     sorcv(so, bytes('hello'), 0, 5);
     sorcvcommit(so, 5);
     expect(text(seen.got)).toBe('helloworld');
     expect(so.rcv.buffer()).toBeNull();
     seen.take = () => 0;
-    so.rcv.place(3, bytes('def'), 0, 3);
+    sorcvbuf(so).place(3, bytes('def'), 0, 3);
     sorcv(so, bytes('abc'), 0, 3);
     sorcvcommit(so, 3);
     expect(recv(so)).toBe('abcdef');
@@ -276,7 +277,7 @@ describe('receiving on a stream', () => {
   it('readable waits for the low-water mark', () => {
     const so = connected(bench());
     const seen = watch(so);
-    so.rcv.lowat = 4;
+    sorcvlimits(so, so.rcv.hiwat, 4);
     sorcv(so, bytes('abc'), 0, 3);
     expect(sopoll(so) & POLLIN).toBe(0);
     expect(seen.log).toEqual(['data:3']);
@@ -297,7 +298,7 @@ describe('receiving on a stream', () => {
       const seen = watch(so);
       seen.take = () => 2;
       seen.inside = end;
-      so.rcv.place(5, bytes('world'), 0, 5);
+      sorcvbuf(so).place(5, bytes('world'), 0, 5);
       sorcv(so, bytes('hello'), 0, 5);
       sorcvcommit(so, 5);
       soclose(so);
@@ -313,7 +314,7 @@ describe('receiving on a stream', () => {
     const b = bench();
     const so = connected(b);
     const seen = watch(so);
-    so.rcv.place(0, bytes('hello'), 0, 5);
+    sorcvbuf(so).place(0, bytes('hello'), 0, 5);
     seen.take = () => 1;
     seen.inside = (s) => void soclose(s);
     sorcvcommit(so, 5);
@@ -340,7 +341,7 @@ describe('receiving on a stream', () => {
     expect(soshutdown(so, 'rd')).toBeNull();
     expect(b.fake.calls).toEqual(['rcvd']);
     expect(recv(so)).toBe(0);
-    so.rcv.place(3, bytes('ghi'), 0, 3);
+    sorcvbuf(so).place(3, bytes('ghi'), 0, 3);
     sorcv(so, bytes('def'), 0, 3);
     sorcvcommit(so, 3);
     expect(recv(so)).toBe(0);
@@ -353,10 +354,10 @@ describe('receiving on a stream', () => {
   it('acknowledged bytes that nothing can hold end the connection, loudly', () => {
     const b = bench({ 'kern.ipc.maxbufbytes': '1048576' });
     const hog = connected(b);
-    hog.snd.hiwat = 2 ** 20;
+    sosndlimits(hog, 2 ** 20, hog.snd.lowat);
     sosend(hog, new Uint8Array(2 ** 20), 0, 2 ** 20);
     const so = connected(b);
-    so.rcv.hiwat = 2 ** 20;
+    sorcvlimits(so, 2 ** 20, so.rcv.lowat);
     expect(sorcvspace(so)).toBe(0);
     sorcv(so, pattern(2 ** 18), 0, 2 ** 18);
     expect(so.rcv.cc).toBe(2 ** 18);
@@ -406,7 +407,7 @@ describe('messages', () => {
     const so = fakeSocket(b, SOCK_DGRAM);
     expect(sosendto(so, bytes('a'), 0, 1, null)).toBe('EDESTADDRREQ');
     expect(sosendto(so, bytes('a'), 0, 1, anywhere)).toBeNull();
-    so.snd.hiwat = 100;
+    sosndlimits(so, 100, so.snd.lowat);
     expect(sosendto(so, pattern(101), 0, 101, anywhere)).toBe('EMSGSIZE');
     expect(b.fake.calls).toEqual(['attach', 'sendto 1']);
   });
@@ -427,7 +428,7 @@ describe('messages', () => {
     const b = bench();
     const so = fakeSocket(b, SOCK_DGRAM);
     const seen = watch(so);
-    so.rcv.hiwat = 300;
+    sorcvlimits(so, 300, so.rcv.lowat);
     seen.take = (len) => len;
     expect(sorcvdgram(so, local('a'), bytes('direct'), 0, 6)).toBe(true);
     seen.take = () => 0;

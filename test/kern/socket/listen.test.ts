@@ -1,4 +1,5 @@
 /** Queues of listening sockets: limits, order, overflow, connections that die while they wait. */
+import { sorcvlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import {
   POLLIN,
@@ -91,8 +92,8 @@ describe('accepting', () => {
     head.options = SO_KEEPALIVE | SO_LINGER;
     head.linger = 7;
     head.fib = 3;
-    head.rcv.hiwat = 4000;
-    head.rcv.lowat = 2;
+    sorcvlimits(head, 4000, head.rcv.lowat);
+    sorcvlimits(head, head.rcv.hiwat, 2);
     solisten(head, 200);
     const seen = watch(head);
     const children = Array.from({ length: 200 }, () => arrive(head));

@@ -1,4 +1,5 @@
 /** The local domain, with no stack loaded. */
+import { sorcvlimits, sosndlimits } from '../../../src/kern/socket/sobuf.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -188,7 +189,7 @@ describe('streams', () => {
     const b = bench();
     const [x, y] = pair(b);
     const seen = watch(y);
-    y.rcv.hiwat = 1000;
+    sorcvlimits(y, 1000, y.rcv.lowat);
     sosend(x, pattern(3000), 0, 3000);
     soclose(x);
     b.world.run(1);
@@ -211,7 +212,8 @@ describe('streams', () => {
   it('both may close with bytes under way', () => {
     const b = bench();
     const [x, y] = pair(b);
-    x.rcv.hiwat = y.rcv.hiwat = 10;
+    sorcvlimits(x, 10, 1);
+    sorcvlimits(y, 10, 1);
     sosend(x, pattern(3000), 0, 3000);
     sosend(y, pattern(3000), 0, 3000);
     b.world.run(1);
@@ -275,8 +277,8 @@ describe('streams', () => {
       fc.property(fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 9000 })), { maxLength: 60 }), (steps) => {
         const b = bench();
         const [x, y] = pair(b);
-        x.snd.hiwat = 5000;
-        y.rcv.hiwat = 3000;
+        sosndlimits(x, 5000, x.snd.lowat);
+        sorcvlimits(y, 3000, y.rcv.lowat);
         const sent: number[] = [];
         const got: number[] = [];
         const dst = new Uint8Array(9000);

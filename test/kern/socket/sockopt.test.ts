@@ -1,3 +1,4 @@
+import { sosndbuf, sosndlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import { solisten } from '../../../src/kern/socket/calls.ts';
 import * as opt from '../../../src/kern/socket/sockopt.ts';
@@ -70,8 +71,8 @@ describe('options of SOL_SOCKET', () => {
   it('more room wakes the writer', () => {
     const so = fakeSocket(bench());
     so.state |= 0x2;
-    so.snd.hiwat = 2000;
-    so.snd.append(new Uint8Array(2000), 0, 2000);
+    sosndlimits(so, 2000, so.snd.lowat);
+    sosndbuf(so).append(new Uint8Array(2000), 0, 2000);
     const seen = watch(so);
     set(so, opt.SO_SNDBUF, 3000);
     expect(seen.log).toEqual([]);
