@@ -1,4 +1,4 @@
-/** TCP headers and options (RFC 9293 §3.1, §3.2; RFC 7323; RFC 2018). Sequence numbers are signed 32-bit integers, see `seq.ts`. */
+/** TCP headers and options (RFC 9293 §3.1, §3.2; RFC 7323; RFC 2018; RFC 7413). Sequence numbers are signed 32-bit integers, see `seq.ts`. */
 import { get16, get32, get8, put16, put32 } from './bytes.ts';
 
 export const TCP_SPORT = 0;
@@ -52,6 +52,9 @@ export class TcpOptions {
   hasTs = false;
   tsVal = 0;
   tsEcr = 0;
+  /** TCP Fast Open: length of the cookie (0: a request, -1: absent), and where it is. */
+  fastopenLen = -1;
+  fastopenOff = 0;
   /** SACK blocks: left and right edges in turn. */
   nsack = 0;
   readonly sack = new Int32Array(2 * TCP_MAX_SACK);
@@ -74,6 +77,7 @@ export function parseTcpOptions(b: Uint8Array, off: number, end: number, out: Tc
   out.wscale = -1;
   out.sackPermitted = false;
   out.hasTs = false;
+  out.fastopenLen = -1;
   out.nsack = 0;
   if (end - off >= TCPOLEN_TSTAMP_APPA && get32(b, off) === TSTAMP_APPA) {
     out.hasTs = true;
@@ -109,6 +113,9 @@ function readOption(b: Uint8Array, off: number, kind: number, len: number, out: 
   } else if (kind === TCPOPT_SACK && len >= 10 && ((len - 2) & 7) === 0) {
     out.nsack = Math.min((len - 2) >>> 3, TCP_MAX_SACK);
     for (let i = 0; i < 2 * out.nsack; i++) out.sack[i] = get32(b, off + 2 + 4 * i);
+  } else if (kind === TCPOPT_FASTOPEN) {
+    out.fastopenLen = len - 2;
+    out.fastopenOff = off + 2;
   }
 }
 

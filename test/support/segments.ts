@@ -10,6 +10,8 @@ export interface SegmentOptions {
   ts?: readonly [val: number, ecr: number];
   /** Left and right edges. */
   sack?: readonly (readonly [number, number])[];
+  /** TCP Fast Open's cookie; empty: a request for one. */
+  fastopen?: readonly number[];
   /** Bytes as they are, instead of all of the above. */
   raw?: readonly number[];
 }
@@ -64,6 +66,7 @@ function optionBytes(o: SegmentOptions): number[] {
     out.push(1, 1, 5, 2 + 8 * o.sack.length);
     for (const [left, right] of o.sack) out.push(...word(left), ...word(right));
   }
+  if (o.fastopen !== undefined) out.push(34, 2 + o.fastopen.length, ...o.fastopen);
   while (out.length % 4 !== 0) out.push(0);
   return out;
 }
@@ -185,6 +188,7 @@ function parseOptions(b: Uint8Array): SegmentOptions {
     if (kind === 3) out.wscale = v.getUint8(i + 2);
     if (kind === 4) out.sackPermitted = true;
     if (kind === 8) out.ts = [v.getUint32(i + 2), v.getUint32(i + 6)];
+    if (kind === 34) out.fastopen = [...b.subarray(i + 2, i + len)];
     if (kind === 5) {
       const blocks: [number, number][] = [];
       for (let k = i + 2; k < i + len; k += 8) blocks.push([v.getUint32(k), v.getUint32(k + 4)]);

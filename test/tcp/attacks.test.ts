@@ -27,10 +27,22 @@ describe('challenge ACKs', () => {
     p.recvNothing();
   });
 
-  it('of all connections are limited to a number that is drawn anew each second (CVE-2016-5696)', () => {
+  it('of one connection are not spent by another: the budget is no oracle (CVE-2016-5696)', () => {
+    t.sysctl('challengeack_limit', 1);
+    const listener = t.listen();
+    const victim = t.established({ mss: 1460 }, listener);
+    const attacker = t.established({ mss: 1460 }, listener);
+    for (let i = 0; i < 50; i++) attacker.send({ flags: 'R', seq: 100 });
+    expect(attacker.recvAll()).toHaveLength(10);
+    for (let i = 0; i < 50; i++) victim.send({ flags: 'S', seq: 100 });
+    expect(victim.recvAll()).toHaveLength(10);
+  });
+
+  it('of half-open connections are limited to a number that is drawn anew each second', () => {
     t.sysctl('challengeack_limit', 20);
-    t.sysctl('ack_war_cnt', 1000);
-    const p = t.established();
+    t.sysctl('syncache.rexmtlimit', 0);
+    t.sysctl('rexmit_initial', 20_000);
+    const p = t.synReceived();
     const counts: number[] = [];
     for (let second = 0; second < 8; second++) {
       for (let i = 0; i < 100; i++) p.send({ flags: 'R', seq: 100 });

@@ -1,4 +1,5 @@
 /** Closing (RFC 9293 §3.6, §3.10.4, §3.10.5; RFC 1122 §4.2.2.13): half close, both at once, aborts, what is unread, FINs that are lost. */
+import { sosndlimits } from '../../src/kern/socket/sobuf.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { soabort, soclose, sosend, soshutdown } from '../../src/kern/socket/calls.ts';
 import { SocketHandler } from '../../src/kern/socket/handler.ts';
@@ -325,7 +326,7 @@ describe('re-entrancy: the user acts from inside its callbacks', () => {
 
   it('closes from inside writable, when the ACK comes with data', () => {
     const p = t.established();
-    p.socket().snd.hiwat = 4096;
+    sosndlimits(p.socket(), 4096, p.socket().snd.lowat);
     p.write(4096);
     p.recvAll();
     p.socket().handler = new Acts('writable', (so) => void soclose(so));

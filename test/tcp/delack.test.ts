@@ -1,4 +1,5 @@
 /** When an ACK is sent (RFC 9293 §3.8.6.3, RFC 5681 §4.2): delayed, for every second segment, one for a batch, with data. */
+import { sorcvlimits } from '../../src/kern/socket/sobuf.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SocketHandler } from '../../src/kern/socket/handler.ts';
 import { sosend } from '../../src/kern/socket/calls.ts';
@@ -154,7 +155,7 @@ describe('the window', () => {
 
   it('shuts as the buffer fills, and opens when the user reads enough (MUST-38)', () => {
     const q = t.established({ mss: 1460 }, p.listener);
-    q.socket().rcv.hiwat = 8000;
+    sorcvlimits(q.socket(), 8000, q.socket().rcv.lowat);
     // What was promised is taken whatever the buffer's limit is now.
     let left = 65_535;
     while (left > 1460) {
@@ -178,7 +179,7 @@ describe('the window', () => {
 
   it('a window that is not shut is announced anew when a quarter of the buffer was read; a nearly shut one sooner', () => {
     const q = t.established({ mss: 1460, wscale: 0 }, p.listener);
-    q.socket().rcv.hiwat = 65_536;
+    sorcvlimits(q.socket(), 65_536, q.socket().rcv.lowat);
     for (let i = 0; i < 20; i++) q.sendData(1460);
     q.recvAll();
     q.read(10_000);
@@ -196,7 +197,7 @@ describe('the window', () => {
 
   it('the edge of the window never promises more than the buffer holds, whatever the scale', () => {
     const q = t.established({ mss: 1460, wscale: 0 }, p.listener);
-    q.socket().rcv.hiwat = 65_536;
+    sorcvlimits(q.socket(), 65_536, q.socket().rcv.lowat);
     for (let i = 0; i < 44; i++) {
       q.sendData(1440);
       for (const s of q.recvAll()) expect(s.ack - 1 + (s.win << 8)).toBeLessThanOrEqual(65_536);

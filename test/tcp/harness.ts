@@ -71,7 +71,7 @@ export interface HarnessOptions {
 
 /** What a test says of a segment; what it leaves out is as the peer stands. */
 export interface Say {
-  /** Letters of FSRPAU. Default `A`. */
+  /** Letters of FSRPAUEC. Default `A`. */
   flags?: string;
   seq?: number;
   ack?: number;
@@ -82,6 +82,7 @@ export interface Say {
   gsoSize?: number;
   frame?: FrameSpec;
   src?: number;
+  tos?: number;
 }
 
 /** What a test expects of a segment; what it leaves out may be anything, but `data` is then empty. */
@@ -369,10 +370,21 @@ export class Peer {
   }
 
   frame(say: Say): { bytes: Uint8Array; gsoSize: number } {
-    const { flags = 'A', seq = this.nxt, ack = this.ack, win = this.win, opts = {}, urp = 0, gsoSize = 0, src = PEER_IP } = say;
+    const {
+      flags = 'A',
+      seq = this.nxt,
+      ack = this.ack,
+      win = this.win,
+      opts = {},
+      urp = 0,
+      gsoSize = 0,
+      src = PEER_IP,
+      tos = 0,
+    } = say;
     const data = typeof say.data === 'number' ? bytes(say.data, seq) : typeof say.data === 'string' ? text(say.data) : say.data;
     const spec: TcpSegmentSpec = {
       src,
+      tos,
       dst: STACK_IP,
       sport: this.fport,
       dport: this.lport,
@@ -493,8 +505,13 @@ export class Peer {
     return sopt.value as TcpInfo;
   }
 
+  /** CLOSED too where the stack has forgotten the connection. */
   state(): string {
-    return this.info().state;
+    const sopt: SockOpt = { dir: 'get', level: IPPROTO_TCP, name: TCP_INFO, value: null };
+    const err = sogetopt(this.socket(), sopt);
+    if (err === 'EINVAL') return 'CLOSED';
+    expect(err).toBeNull();
+    return (sopt.value as TcpInfo).state;
   }
 
   /** ICMP "unreachable" that quotes a segment of the stack's with this sequence number (relative). */

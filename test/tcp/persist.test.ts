@@ -1,4 +1,5 @@
 /** Zero windows (RFC 9293 §3.8.6.1): MUST-35..37, MUST-66, SHLD-29, SHLD-30. */
+import { sorcvlimits } from '../../src/kern/socket/sobuf.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sotakeerror } from '../../src/kern/socket/upcalls.ts';
 import { type Peer, TcpHarness, bytes } from './harness.ts';
@@ -94,6 +95,66 @@ describe('a closed window', () => {
     p.recv({ flags: 'R' });
   });
 
+  it('of a closed connection whose peer answers every probe: two minutes, and then a reset (RFC 6429)', () => {
+    p.write(3000);
+    p.userClose();
+    let ms = 0;
+    for (; t.stat('persistdrop') === 0 && ms < 600_000; ms += 100) {
+      t.run(100);
+      for (const s of p.recvAll()) if (s.data.length > 0) p.send({ win: 0 });
+    }
+    expect(ms).toBeGreaterThanOrEqual(120_000);
+    expect(ms).toBeLessThanOrEqual(200_000);
+    p.send({});
+    p.recv({ flags: 'R' });
+  });
+
+  it('a thousand such peers are all gone in the end, and nothing of theirs is left', () => {
+    const head = p.listener;
+    p.userClose();
+    p.recvAll();
+    const peers: Peer[] = [];
+    for (let i = 0; i < 1000; i++) {
+      const q = t.established({ mss: 1000 }, head);
+      q.send({ win: 0 });
+      q.write(1000);
+      q.userClose();
+      peers.push(q);
+    }
+    const byPort = new Map(peers.map((q) => [q.fport, q]));
+    for (let s = 0; s < 300; s++) {
+      t.run(1000);
+      for (let got = t.next(); got !== null; got = t.next()) {
+        if (got.seg.data.length > 0) byPort.get(got.seg.dport)?.send({ win: 0 });
+      }
+    }
+    expect(t.stat('persistdrop')).toBe(1000);
+    expect(t.kernel.bufpool.used).toBe(0);
+  });
+
+  it('TCP_USER_TIMEOUT counts while the window is shut, whatever the peer answers (RFC 5482 §3)', () => {
+    p.setopt(6, 16_384, 30_000);
+    p.write(3000);
+    for (let ms = 0; ms < 70_000; ms += 100) {
+      t.run(100);
+      for (const s of p.recvAll()) if (s.data.length > 0) p.send({ win: 0 });
+    }
+    expect(sotakeerror(p.socket())).toBe('ETIMEDOUT');
+  });
+
+  it('opening a little in the ACK of a probe ends the backoff: what is left goes after one timeout', () => {
+    p.write(3000);
+    for (let i = 0; i < 6; i++) {
+      p.wait(100_000);
+      p.recv({ seq: 1, len: 1 });
+      if (i < 5) p.send({ win: 0 });
+    }
+    // The next probe would be in 12 s. This is the segment that header prediction takes.
+    p.send({ ack: 2, win: 100 });
+    expect(p.wait(1500)).toBeLessThanOrEqual(1000);
+    p.recv({ seq: 2, len: 100 });
+  });
+
   it('FIN goes whatever the window', () => {
     p.userClose();
     p.recv({ flags: 'FA', seq: 1 });
@@ -113,7 +174,7 @@ describe('our window closed (MUST-66)', () => {
   function shut(): Peer {
     const q = t.established({ mss: 1460 }, p.listener);
     for (let left = 65_535; left > 0; left -= 1460) q.sendData(Math.min(1460, left));
-    q.socket().rcv.hiwat = 65_535;
+    sorcvlimits(q.socket(), 65_535, q.socket().rcv.lowat);
     // What was acknowledged so far offers what the larger buffer had.
     for (let i = 0; i < 50; i++) {
       t.run(50);

@@ -2,6 +2,7 @@
  * Two ends, a wire that loses, reorders, duplicates and delays, and users that write and read at random; exact bytes both ways, and
  * both connections over at the end. Each case is its seed.
  */
+import { sorcvlimits, sosndlimits } from '../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import { SimRandom } from '../../src/kern/effects/sim.ts';
 import { isErrno } from '../../src/kern/errno.ts';
@@ -78,7 +79,10 @@ describe.each(Object.entries(WIRES))('%s', (_name, options) => {
     const a = new User(client, pattern(20_000 + random.below(400_000), seed), random);
     const b = new User(server, pattern(20_000 + random.below(400_000), seed + 1), random);
     // Small buffers now and then: windows close.
-    if (random.below(2) === 0) server.rcv.hiwat = client.snd.hiwat = 20_000;
+    if (random.below(2) === 0) {
+      sorcvlimits(server, 20_000, 1);
+      sosndlimits(client, 20_000, 2048);
+    }
     for (let i = 0; i < 400_000 && !(a.ended && b.ended); i++) {
       a.turn();
       b.turn();

@@ -45,6 +45,16 @@ describe('out of order', () => {
     expect(Uint8Array.from(got)).toEqual(stream.slice(0, 400));
   });
 
+  it('a FIN behind data that came before is remembered', () => {
+    const p = t.established();
+    p.send({ seq: 11, data: 10 });
+    p.send({ flags: 'FA', seq: 11, data: 10 });
+    p.send({ seq: 1, data: 10 });
+    expect(p.read()).toHaveLength(20);
+    expect(p.state()).toBe('CLOSE_WAIT');
+    expect(p.recvAll().at(-1)?.ack).toBe(22);
+  });
+
   it('overlaps in every way', () => {
     const p = t.established();
     for (const [from, to] of [

@@ -1,10 +1,21 @@
-/** Fast retransmit, fast recovery, limited transmit, congestion windows (RFC 5681, 6582, 3042, 3465, 6928). MSS 1000. */
+/**
+ * Loss recovery towards a peer without SACK: fast retransmit, fast recovery, limited transmit; and NewReno's windows (RFC 5681, 6582,
+ * 3042, 3465, 6928). MSS 1000.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Peer, TcpHarness } from './harness.ts';
+import { type HarnessOptions, type Peer, TcpHarness } from './harness.ts';
+
+/** NewReno's windows, with RFC 3465's own limit. */
+function fresh(options: HarnessOptions = {}): TcpHarness {
+  const h = new TcpHarness(options);
+  h.sysctl('cc.algorithm', 'newreno');
+  h.sysctl('abc_l_var', 2);
+  return h;
+}
 
 let t: TcpHarness;
 beforeEach(() => {
-  t = new TcpHarness();
+  t = fresh();
 });
 afterEach(() => t.close());
 
@@ -25,7 +36,7 @@ describe('initial window (RFC 6928)', () => {
     p.write(50_000);
     expect(p.recvAll()).toHaveLength(10);
     t.close();
-    t = new TcpHarness({ mtu: 9000 });
+    t = fresh({ mtu: 9000 });
     const q = t.established({ mss: 8960 });
     q.write(100_000);
     expect(q.recvAll()).toHaveLength(2);
@@ -170,7 +181,7 @@ describe('fast retransmit and recovery', () => {
 describe('TSO', () => {
   it('one super-frame for all that may go, cut by the link; only full segments before the last', () => {
     t.close();
-    t = new TcpHarness({ offload: true });
+    t = fresh({ offload: true });
     const p = t.established({ mss: 1000 });
     p.write(9500);
     const got = p.recvAll();
@@ -183,7 +194,7 @@ describe('TSO', () => {
 
   it('what is lost of it goes again in the same way', () => {
     t.close();
-    t = new TcpHarness({ offload: true });
+    t = fresh({ offload: true });
     const p = t.established({ mss: 1000 });
     p.write(5000);
     p.recvAll();

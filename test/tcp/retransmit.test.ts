@@ -66,6 +66,7 @@ describe('timeout', () => {
   });
 
   it('after a timeout the congestion window is one segment, then doubles', () => {
+    t.sysctl('cc.algorithm', 'newreno');
     const p = t.established();
     p.write(14_600);
     expect(p.recvAll()).toHaveLength(10);

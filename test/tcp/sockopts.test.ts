@@ -131,8 +131,9 @@ describe('options', () => {
       expect(get(so, TCP, name)).toBe(value);
     }
     expect(get(t.socket(), TCP, 256)).toBe(7200);
-    expect(get(so, TCP, 64)).toBe('newreno');
+    expect(get(so, TCP, 64)).toBe('cubic');
     expect(set(so, TCP, 64, 'newreno')).toBeNull();
+    expect(get(so, TCP, 64)).toBe('newreno');
     expect(set(so, TCP, 64, 'nosuch')).toBe('ENOENT');
     expect(set(so, TCP, 9999, 1)).toBe('ENOPROTOOPT');
     expect(get(so, TCP, 9999)).toBe('ENOPROTOOPT');
@@ -170,7 +171,7 @@ describe('sysctl and tunables', () => {
     expect(t.kernel.sysctl.write('net.inet.tcp.msl', 100)).not.toBe('EINVAL');
     expect(t.kernel.sysctl.write('net.inet.tcp.msl', -1)).toBe('EINVAL');
     expect(t.kernel.sysctl.write('net.inet.tcp.cc.algorithm', 'nosuch')).toBe('ENOENT');
-    expect(t.kernel.sysctl.read('net.inet.tcp.cc.available')).toMatchObject({ value: 'newreno' });
+    expect(t.kernel.sysctl.read('net.inet.tcp.cc.available')).toMatchObject({ value: 'bbr cubic newreno' });
   });
 
   it('a tunable is there from the start', () => {

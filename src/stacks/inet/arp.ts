@@ -204,6 +204,11 @@ export class Arp {
     }
   }
 
+  /** Forgets all but what was set by hand. */
+  forgetLearnt(): void {
+    for (const entry of this.list()) if (entry.state !== ARP_PERMANENT) this.remove(entry);
+  }
+
   /** Evicts the entry used longest ago. One that packets went to since it was last looked at gets a second chance. */
   #makeRoom(table: AddrTable<ArpEntry>, limit: number): void {
     for (let chances = table.size; table.size >= limit; chances--) {

@@ -48,6 +48,8 @@ export interface IpOut {
   ttl: number;
   /** Never fragment: a packet over the path's MTU is EMSGSIZE. */
   df: boolean;
+  /** To a group: members on this host hear it too (RFC 1112 §6.1). Without it: yes. */
+  loop?: boolean;
 }
 
 export interface NetworkLayer {
@@ -88,6 +90,6 @@ export interface Transport {
 export interface InetContext {
   readonly kernel: Kernel;
   readonly ip: NetworkLayer;
-  /** Ephemeral ports (RFC 6056 algorithm 3): the first free one by the caller's own test, or null when all are taken. */
+  /** Ephemeral ports (RFC 6056 algorithm 4): the first free one by the caller's own test, or null when all are taken. */
   ephemeralPort(local: IpAddr, remote: IpAddr | null, remotePort: number, free: (port: number) => boolean): number | null;
 }

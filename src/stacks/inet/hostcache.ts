@@ -82,6 +82,14 @@ export class HostCache {
     if (this.#table.size > 0) this.#sweep.reset(SWEEP_MS);
   }
 
+  clear(): void {
+    for (let e = this.#table.oldest(); e !== null; e = this.#table.oldest()) {
+      this.#table.remove(e);
+      this.#expired(e.dst);
+    }
+    this.#sweep.stop();
+  }
+
   stop(): void {
     this.#sweep.stop();
   }

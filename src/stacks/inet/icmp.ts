@@ -4,7 +4,7 @@
  */
 import type { Kernel } from '../../kern/kernel.ts';
 import { PKT_CSUM_OK, type RxPacket } from '../../kern/packet.ts';
-import { addrEqual } from '../../wire/addr.ts';
+import { IpAddrBuf, addrEqual } from '../../wire/addr.ts';
 import { get16, get8, put16, put32 } from '../../wire/bytes.ts';
 import { adjust, sum16 } from '../../wire/checksum.ts';
 import {
@@ -40,6 +40,7 @@ import {
 } from '../../wire/ipv4.ts';
 import { type CtlKind, IpIn, type IpOut, type Transport } from './contract.ts';
 import type { IfAddrs } from './ifaddr.ts';
+import { IPOPTS_MAX, answerIpOptions } from './ipoptions.ts';
 import type { IpOutput } from './ipoutput.ts';
 import { PayloadWriter } from './payload.ts';
 import type { RawIp } from './raw.ts';
@@ -81,6 +82,9 @@ export class Icmp implements Transport {
   readonly #quoted = new IpIn();
   readonly #payload: PayloadWriter;
   readonly #how: { tos: number; ttl: number; df: boolean };
+  readonly #options = new Uint8Array(IPOPTS_MAX);
+  readonly #asked = new IpAddrBuf();
+  readonly #isOwn = (addr: number): boolean => this.#deps.addrs.isLocal(this.#asked.setV4(addr));
   /** The route of the last answer: pings come in rows. */
   #route: InetRoute | null = null;
 
@@ -219,8 +223,7 @@ export class Icmp implements Transport {
       this.#stat.bmcasttstamp++;
       return;
     }
-    const sinceMidnight = Math.floor(this.#deps.kernel.clock.realtimeMs()) % DAY_MS;
-    this.#answer(pkt, ip, ICMP_TSTAMPREPLY, 0, sinceMidnight);
+    this.#answer(pkt, ip, ICMP_TSTAMPREPLY, 0, this.#sinceMidnight());
   }
 
   /** Sends the message back as `type`: with checksum `sum`, or for a timestamp with `stampMs` filled in and a fresh one. */
@@ -251,8 +254,26 @@ export class Icmp implements Transport {
     this.#how.tos = ip.tos;
     this.#how.ttl = this.#deps.how.ttl;
     stat.reflect++;
-    this.#deps.out.output(tx, route, ip.group ? route.src : ip.dst, ip.src, IPPROTO_ICMP, this.#how);
+    const { out } = this.#deps;
+    const src = ip.group ? route.src : ip.dst;
+    const optLen = ip.hdrLen > IP_HDR_LEN ? this.#answerOptions(pkt, ip, src.w3) : 0;
+    if (optLen > 0 && tx.length() + IP_HDR_LEN + optLen <= route.mtu) {
+      stat.outoptions++;
+      out.outputOptions(tx, route, src, ip.src, IPPROTO_ICMP, this.#how, this.#options, optLen);
+    } else out.output(tx, route, src, ip.src, IPPROTO_ICMP, this.#how);
     this.#payload.sent();
+  }
+
+  /**
+   * RFC 1122 §3.2.2.6, §3.2.2.8: record route and timestamp come back, with this host in them. Deviation: not where the answer must be
+   * cut, nor from a request that came in pieces, whose options are not kept.
+   */
+  #answerOptions(pkt: RxPacket, ip: IpIn, own: number): number {
+    return answerIpOptions(pkt.bytes, ip.hdrOff, ip.hdrLen, this.#options, own, this.#isOwn, this.#sinceMidnight());
+  }
+
+  #sinceMidnight(): number {
+    return Math.floor(this.#deps.kernel.clock.realtimeMs()) % DAY_MS;
   }
 
   #routeTo(pkt: RxPacket, ip: IpIn): InetRoute | null {

@@ -5,7 +5,7 @@
 import type { Errno } from '../../kern/errno.ts';
 import type { Ifnet } from '../../kern/ifnet/ifnet.ts';
 import type { Kernel } from '../../kern/kernel.ts';
-import type { FrameInput } from '../../kern/netstack.ts';
+import type { FrameInput, OrphanPcb } from '../../kern/netstack.ts';
 import type { Protosw } from '../../kern/socket/protosw.ts';
 import type { IpAddr } from '../../wire/addr.ts';
 import { DEFAULT_TTL } from '../../wire/ipv4.ts';
@@ -16,10 +16,13 @@ import { Icmp } from './icmp.ts';
 import { IcmpErrors } from './icmperror.ts';
 import { IfAddrs } from './ifaddr.ts';
 import { Ip } from './ip.ts';
+import { Igmp } from './igmp.ts';
+import { IgmpSender } from './igmpout.ts';
 import { IpInput } from './ipinput.ts';
 import { IpOutput } from './ipoutput.ts';
 import { etherInput, plainInput } from './link.ts';
 import { LoopQueue } from './loop.ts';
+import { Multicast } from './mcast.ts';
 import { InetIf, inetIf } from './netif.ts';
 import { EphemeralPorts } from './ports.ts';
 import { RawIp, rawProtosws } from './raw.ts';
@@ -37,6 +40,10 @@ export interface StreamProtocol {
   readonly transport: Transport;
   readonly protosw: Protosw;
   busy(): boolean;
+  /** Connections without a socket, for the operator. */
+  orphans(): readonly OrphanPcb[];
+  /** Ends all connections, half-open ones and TIME-WAIT; listeners stay. */
+  reset(): void;
   destroy(): void;
 }
 
@@ -55,6 +62,8 @@ export class Inet {
   readonly icmp: Icmp;
   readonly udp: Udp;
   readonly raw: RawIp;
+  readonly igmp: Igmp;
+  readonly mcast: Multicast;
   readonly ports: EphemeralPorts;
   readonly ctx: InetContext;
   readonly reass: Reassembler;
@@ -81,6 +90,9 @@ export class Inet {
     const { addrs, routes, raw } = this;
     this.icmp = new Icmp({ kernel, stat: stats.icmp, addrs, routes, out, raw, protos, how });
     this.udp = new Udp(kernel, this.ip, stats.udp);
+    this.igmp = new Igmp(kernel, stats.igmp, addrs, raw, new IgmpSender(out, routes, stats.igmp));
+    this.mcast = new Multicast(kernel, this.igmp);
+    raw.mcast = this.mcast;
     this.ports = new EphemeralPorts(random);
     const { ports } = this;
     this.ctx = {
@@ -90,7 +102,8 @@ export class Inet {
     };
     protos[this.icmp.protocol] = this.icmp;
     protos[this.udp.protocol] = this.udp;
-    this.protosws = [udpProtosw({ udp: this.udp, ctx: this.ctx, how }), ...rawProtosws(this.raw)];
+    protos[this.igmp.protocol] = this.igmp;
+    this.protosws = [udpProtosw({ udp: this.udp, ctx: this.ctx, mcast: this.mcast, how }), ...rawProtosws(this.raw)];
   }
 
   /** Adds the stream protocol: it comes first among the protocols of the domain. */
@@ -134,6 +147,7 @@ export class Inet {
     for (const ifa of gone) this.addrs.remove(nif, ifa.addr);
     for (const ifa of gone) this.routes.removeConnected(ifa);
     this.routes.removeInterface(nif);
+    this.mcast.ifDetach(nif);
     this.#nifs.get(nif)?.stop();
     nif.arp?.flush(false);
     this.#nifs.delete(nif);
@@ -147,6 +161,7 @@ export class Inet {
     nif.refresh();
     const moved = mac !== nif.mac && mac.some((byte, i) => byte !== nif.mac[i]);
     if (moved) nif.arp?.flush(true);
+    if (nif.up !== up) this.mcast.ifChanged(nif);
     if (nif.up && (moved || !up)) for (const ifa of nif.addrs) this.#nifs.get(nif)?.announce(ifa.addr);
     this.routes.changed();
   }
@@ -172,6 +187,19 @@ export class Inet {
   /** All interfaces, by index. */
   interfaces(): InetIf[] {
     return [...this.#nifs.keys()].sort((a, b) => a.ifp.index - b.ifp.index);
+  }
+
+  orphans(protocol: number): readonly OrphanPcb[] {
+    const stream = this.#stream;
+    return stream !== null && stream.transport.protocol === protocol ? stream.orphans() : [];
+  }
+
+  /** As if just loaded: what was learnt and what is under way goes; addresses, static routes and permanent neighbours stay. */
+  reset(): void {
+    this.#stream?.reset();
+    for (const { arp } of this.interfaces()) arp?.forgetLearnt();
+    this.reass.stop();
+    this.routes.forgetLearnt();
   }
 
   /** Ends every timer; the kernel has let go of everything else. */

@@ -14,6 +14,7 @@ import type { Undo } from '../../kern/undo.ts';
 import type { InetContext } from './contract.ts';
 import { Inet, MAX_FIBS, type StreamProtocol } from './inet.ts';
 import { ifIoctl, routeIoctl } from './ioctl.ts';
+import { IGMP_COUNTER_META } from './stats.ts';
 import { addSysctls } from './sysctls.ts';
 
 /** Makes TCP, or another stream protocol. */
@@ -35,6 +36,9 @@ const inetClass: KobjClass<Inet, NetstackMethods> = defineClass<Inet, NetstackMe
       const err = ioctl(inet, cmd, data);
       return err === ENOIOCTL ? 'EOPNOTSUPP' : err;
     },
+    orphans: (inet, protocol) => inet.orphans(protocol),
+    fibs: (inet) => inet.routes.fibs(),
+    reset: (inet) => inet.reset(),
     busy: (inet) => inet.busy(),
   },
 });
@@ -69,6 +73,7 @@ function addCounters(kernel: Kernel, inet: Inet, own: (undo: Undo) => void): voi
   own(kernel.counters.add('frag', stats.frag));
   own(kernel.counters.add('route', stats.route));
   own(kernel.counters.add('icmp', stats.icmp));
+  own(kernel.counters.add('igmp', stats.igmp, IGMP_COUNTER_META));
   own(kernel.counters.add('udp', stats.udp));
   own(kernel.counters.add('raw', stats.raw));
 }

@@ -121,7 +121,8 @@ export class IpInput {
 
   #kindOf(dst: number, nif: InetIf): number {
     if (dst === nif.primary4 || this.#addrs.isLocal(this.#ip.dst)) return DST_OURS;
-    return dst === ALL_HOSTS || this.#addrs.isBroadcast4(dst) ? DST_GROUP : DST_OTHER;
+    const group = dst >>> 28 === 14 ? dst === ALL_HOSTS || nif.hears(dst) : this.#addrs.isBroadcast4(dst);
+    return group ? DST_GROUP : DST_OTHER;
   }
 
   /**

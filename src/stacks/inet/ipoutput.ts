@@ -2,12 +2,13 @@
  * IPv4 output (RFC 791, RFC 1122 §3.2, §3.3): header, checksum offload, fragments, and the hand-over to the link.
  */
 import type { Errno } from '../../kern/errno.ts';
-import { TX_CSUM, type TxPacket } from '../../kern/packet.ts';
+import { PKT_BCAST, PKT_MCAST, TX_CSUM, type TxPacket } from '../../kern/packet.ts';
 import type { RandomSource } from '../../kern/effects.ts';
 import type { IpAddr } from '../../wire/addr.ts';
-import { IP_DF, IP_HDR_LEN, IP_MAXPACKET, IP_MF, putIpv4 } from '../../wire/ipv4.ts';
+import { IP_DF, IP_HDR_LEN, IP_MAXPACKET, IP_MF, IP_TTL, IP_VHL, putIpSum, putIpv4 } from '../../wire/ipv4.ts';
 import type { IpOut, Route } from './contract.ts';
 import { fragment } from './fragment.ts';
+import { ALL_HOSTS } from './ifaddr.ts';
 import { IpIds } from './ipid.ts';
 import { etherOutput } from './link.ts';
 import type { LoopQueue } from './loop.ts';
@@ -29,7 +30,8 @@ export class IpOutput {
   /** As `NetworkLayer.output`. Every `Route` is one of ours. */
   output(pkt: TxPacket, route: Route, src: IpAddr, dst: IpAddr, protocol: number, how: IpOut): Errno | null {
     const r = route as InetRoute;
-    if (how.ttl === 0) {
+    // RFC 1112 §6.1: such a packet is for members on this host only.
+    if (how.ttl === 0 && !(how.loop !== false && heardHere(r))) {
       this.#stat.ttlzero++;
       r.ifp.txFree(pkt);
       return null;
@@ -51,21 +53,55 @@ export class IpOutput {
     const id = df ? 0 : this.ids.next(src, dst, protocol);
     putIpv4(pkt.bytes, pkt.prepend(IP_HDR_LEN), len, id, df ? IP_DF : 0, how.tos, how.ttl, protocol, src.w3, dst.w3);
     this.#stat.localout++;
-    return this.send(pkt, r);
+    return r.multicast ? this.sendGroup(pkt, r, how.loop !== false) : this.send(pkt, r);
   }
 
   /** Sends a packet that has its IP header; takes the slot in every case. */
   send(pkt: TxPacket, r: InetRoute): Errno | null {
     const { nif } = r;
     if (r.looped) {
-      this.#loop.put(pkt, nif, false);
+      this.#loop.put(pkt, nif, 0);
       nif.ifp.txFree(pkt);
       return null;
     }
     if (!nif.ethernet) return nif.ifp.transmit(pkt);
     // Our own broadcast is for us too, and the link does not give it back (IFF_SIMPLEX).
-    if (r.broadcast) this.#loop.put(pkt, nif, true);
+    if (r.broadcast) this.#loop.put(pkt, nif, PKT_BCAST);
     return etherOutput(pkt, r);
+  }
+
+  /** As `send`, to a group: `loop` says whether members on this host hear it; with a TTL of 0 nobody else does (RFC 1112 §6.1). */
+  sendGroup(pkt: TxPacket, r: InetRoute, loop: boolean): Errno | null {
+    const { nif } = r;
+    if (loop && heardHere(r)) this.#loop.put(pkt, nif, PKT_MCAST);
+    if (pkt.bytes[pkt.off + IP_TTL] === 0) {
+      nif.ifp.txFree(pkt);
+      return null;
+    }
+    return nif.ethernet ? etherOutput(pkt, r) : nif.ifp.transmit(pkt);
+  }
+
+  /** As `output`, in one piece, with `optLen` bytes of `options`, a multiple of 4. The caller has made sure that it fits the path. */
+  outputOptions(
+    pkt: TxPacket,
+    r: InetRoute,
+    src: IpAddr,
+    dst: IpAddr,
+    protocol: number,
+    how: IpOut,
+    options: Uint8Array,
+    optLen: number,
+  ): Errno | null {
+    const hdrLen = IP_HDR_LEN + optLen;
+    const len = pkt.length() + hdrLen;
+    const at = pkt.prepend(hdrLen);
+    const b = pkt.bytes;
+    putIpv4(b, at, len, this.ids.next(src, dst, protocol), 0, how.tos, how.ttl, protocol, src.w3, dst.w3);
+    b[at + IP_VHL] = 0x40 | (hdrLen >> 2);
+    for (let i = 0; i < optLen; i++) b[at + IP_HDR_LEN + i] = options[i] as number;
+    putIpSum(b, at, hdrLen);
+    this.#stat.localout++;
+    return this.send(pkt, r);
   }
 
   #tooLong(pkt: TxPacket, r: InetRoute, src: IpAddr, dst: IpAddr, protocol: number, how: IpOut, df: boolean): Errno | null {
@@ -82,7 +118,7 @@ export class IpOutput {
       const word = (off >>> 3) | (more ? IP_MF : 0);
       putIpv4(piece.bytes, piece.prepend(IP_HDR_LEN), len, id, word, how.tos, how.ttl, protocol, src.w3, dst.w3);
       stat.ofragments++;
-      return this.send(piece, r);
+      return r.multicast ? this.sendGroup(piece, r, how.loop !== false) : this.send(piece, r);
     };
     const err = fragment<Errno>(pkt, r.ifp, maxData, emit, 'ENOBUFS');
     r.ifp.txFree(pkt);
@@ -92,4 +128,9 @@ export class IpOutput {
     } else stat.odropped++;
     return err;
   }
+}
+
+/** Members of the group on this host, on the interface that it goes out on, hear it by a copy. */
+function heardHere({ multicast, nif, dst }: InetRoute): boolean {
+  return multicast && !nif.loopback && (dst.w3 === ALL_HOSTS || nif.hears(dst.w3));
 }

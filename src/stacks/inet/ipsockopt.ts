@@ -6,11 +6,11 @@ import { SOL_SOCKET } from '../../kern/socket/soconst.ts';
 import { sosetfib } from '../../kern/socket/sockopt.ts';
 import { IPPROTO_IP } from '../../wire/ipv4.ts';
 import type { IpOut, Route } from './contract.ts';
+import type { InetIf } from './netif.ts';
 
 export const IP_HDRINCL = 2;
 export const IP_TOS = 3;
 export const IP_TTL = 4;
-export const IP_MULTICAST_TTL = 10;
 export const IP_DONTFRAG = 67;
 
 /** What a socket's packets get; its protocol reads it as `IpOut`. */
@@ -21,6 +21,9 @@ export class IpOptions implements IpOut {
   /** Of packets to one host, and to a group (RFC 1112 §6.1). */
   unicastTtl: number;
   multicastTtl = 1;
+  /** Where packets to groups go out, if the user chose; members on this host hear them too. */
+  multicastIf: InetIf | null = null;
+  loop = true;
 
   constructor(ttl: number) {
     this.ttl = this.unicastTtl = ttl;
@@ -46,8 +49,6 @@ export function ipCtloutput(so: Socket, pcb: HasIpOptions, sopt: SockOpt): Errno
       return number(sopt, 0, 255, how.tos, (v) => (how.tos = v));
     case IP_TTL:
       return number(sopt, 1, 255, how.unicastTtl, (v) => (how.unicastTtl = v));
-    case IP_MULTICAST_TTL:
-      return number(sopt, 0, 255, how.multicastTtl, (v) => (how.multicastTtl = v));
     case IP_DONTFRAG:
       return number(sopt, 0, 1, how.df ? 1 : 0, (v) => (how.df = v === 1));
     default:

@@ -4,7 +4,7 @@
  */
 import type { Kernel } from '../../kern/kernel.ts';
 import { NETISR_STACK, type NetisrWork } from '../../kern/netisr.ts';
-import { PKT_BCAST, PKT_CSUM_OK, PKT_LOOP, RxPacket, type TxPacket } from '../../kern/packet.ts';
+import { PKT_CSUM_OK, PKT_LOOP, RxPacket, type TxPacket } from '../../kern/packet.ts';
 import type { InetIf } from './netif.ts';
 import type { IpStat } from './stats.ts';
 
@@ -34,8 +34,8 @@ export class LoopQueue {
     this.#work = { level: NETISR_STACK, queued: false, run: () => this.#deliver() };
   }
 
-  /** Takes a copy of an IP packet as received on `nif`; the packet stays the caller's. */
-  put(pkt: TxPacket, nif: InetIf, broadcast: boolean): void {
+  /** Takes a copy of an IP packet as received on `nif`, to a group if `group` is PKT_BCAST or PKT_MCAST; the packet stays the caller's. */
+  put(pkt: TxPacket, nif: InetIf, group: number): void {
     const len = pkt.length();
     const bytes = this.#queue.length < MAX_QUEUE ? this.#kernel.bufpool.alloc(len) : null;
     if (bytes === null) {
@@ -44,7 +44,7 @@ export class LoopQueue {
     }
     pkt.copyTo(bytes, 0);
     this.#stat.looped++;
-    const flags = PKT_LOOP | PKT_CSUM_OK | (broadcast ? PKT_BCAST : 0);
+    const flags = PKT_LOOP | PKT_CSUM_OK | group;
     this.#queue.push({ bytes, len, flags, gsoSize: pkt.gsoSize, nif });
     this.#kernel.netisr.schedule(this.#work);
   }

@@ -6,6 +6,7 @@ import { IFCAP_TXCSUM } from '../../kern/ifnet/link.ts';
 import type { IpAddr } from '../../wire/addr.ts';
 import { ETHER_ADDR_LEN } from '../../wire/ethernet.ts';
 import type { Arp } from './arp.ts';
+import type { InGroup } from './mcastgroup.ts';
 
 /** An address of an interface. */
 export interface IfAddr {
@@ -34,12 +35,20 @@ export class InetIf {
   readonly addrs: IfAddr[] = [];
   /** Neighbours of an Ethernet. */
   arp: Arp | null = null;
+  /** Groups that are joined here, and those that were left a moment ago, by their address as a word. */
+  readonly groups = new Map<number, InGroup>();
 
   constructor(ifp: Ifnet) {
     this.ifp = ifp;
     this.ethernet = ifp.type() === 'ethernet';
     this.loopback = ifp.type() === 'loopback';
     this.refresh();
+  }
+
+  /** Somebody here joined the group. */
+  hears(group: number): boolean {
+    const g = this.groups.get(group);
+    return g !== undefined && g.heard;
   }
 
   /** Reads again what may have changed on the interface. */

@@ -36,6 +36,9 @@ import { IP_PROTO, ipDst, ipHdrLen, ipLen, ipSrc, ipVersion, putIpSum } from '..
 import type { IpIn, IpOut, Route } from './contract.ts';
 import type { Ip } from './ip.ts';
 import { IP_HDRINCL, IpOptions, ipCtloutput, number } from './ipsockopt.ts';
+import type { Multicast } from './mcast.ts';
+import { type Membership, NO_GROUPS, hearsGroup } from './mcastgroup.ts';
+import { groupCtloutput, isGroupOption } from './mcastopt.ts';
 import { PayloadWriter } from './payload.ts';
 import type { InetRoute } from './routes.ts';
 import type { IpStat, RawStat } from './stats.ts';
@@ -53,6 +56,7 @@ class RawPcb {
   readonly how: IpOptions;
   hdrincl = false;
   route: Route | null = null;
+  groups: readonly Membership[] = NO_GROUPS;
 
   constructor(so: Socket, protocol: number, ttl: number) {
     this.so = so;
@@ -64,6 +68,8 @@ class RawPcb {
 export class RawIp {
   readonly ip: Ip;
   readonly how: IpOut;
+  /** Set once there is IGMP, which hands its messages to raw sockets. */
+  mcast: Multicast | null = null;
   readonly #stat: RawStat;
   readonly #ipStat: IpStat;
   readonly #payload: PayloadWriter;
@@ -89,6 +95,11 @@ export class RawIp {
       if (pcb.protocol !== 0 && pcb.protocol !== ip.protocol) continue;
       if (!isAny(pcb.laddr) && !addrEqual(pcb.laddr, ip.dst)) continue;
       if (!isAny(pcb.faddr) && !addrEqual(pcb.faddr, ip.src)) continue;
+      // One that joined no group hears all that this host takes (rip_input).
+      if (ip.group && pcb.groups.length > 0 && isMulticast(ip.dst) && !hearsGroup(pcb.groups, pkt.ifp, ip)) {
+        this.#stat.notmember++;
+        continue;
+      }
       taken = true;
       this.#stat.ipackets++;
       this.#from.addr.set(ip.src);
@@ -118,7 +129,7 @@ export class RawIp {
       route.ifp.txFree(pkt);
       return 'ENOBUFS';
     }
-    const err = pcb.hdrincl ? this.#sendOwn(pkt, route as InetRoute, hdr) : this.#sendPlain(pcb, pkt, route, dst);
+    const err = pcb.hdrincl ? this.#sendOwn(pkt, route as InetRoute, hdr, pcb.how.loop) : this.#sendPlain(pcb, pkt, route, dst);
     this.#payload.sent();
     if (err === null) {
       this.#stat.opackets++;
@@ -135,7 +146,7 @@ export class RawIp {
   }
 
   /** The user's header, with what FreeBSD fills in: source and identification where they are 0, length and checksum. */
-  #sendOwn(pkt: TxPacket, route: InetRoute, hdr: number): Errno | null {
+  #sendOwn(pkt: TxPacket, route: InetRoute, hdr: number, loop: boolean): Errno | null {
     const b = pkt.bytes;
     const o = pkt.off;
     if (ipSrc(b, o) === 0) put32(b, o + IP_SRC, route.src.w3);
@@ -143,12 +154,11 @@ export class RawIp {
       put16(b, o + IP_ID, this.ip.out.ids.next(this.#src.setV4(ipSrc(b, o)), route.dst, get8(b, o + IP_PROTO)));
     put16(b, o + IP_LEN, pkt.length());
     putIpSum(b, o, hdr);
-    return this.ip.out.send(pkt, route);
+    return route.multicast ? this.ip.out.sendGroup(pkt, route, loop) : this.ip.out.send(pkt, route);
   }
 
   #routeTo(pcb: RawPcb, dst: IpAddr): Result<Route> {
-    const last = pcb.route;
-    const route = last !== null && addrEqual(last.dst, dst) ? this.ip.revalidate(last) : this.ip.route(dst, pcb.so.fib);
+    const route = this.ip.routeFor(pcb.route, dst, pcb.so.fib, pcb.how);
     pcb.route = typeof route === 'string' ? null : route;
     return route;
   }
@@ -211,6 +221,7 @@ const rawClass: KobjClass<RawIp, ProtoMethods> = defineClass<RawIp, ProtoMethods
   methods: {
     attach,
     detach: (raw, so) => {
+      if (pcbOf(so).groups.length > 0) raw.mcast?.leaveAll(pcbOf(so));
       raw.pcbs = raw.pcbs.filter((pcb) => pcb.so !== so);
     },
     bind,
@@ -227,8 +238,11 @@ const rawClass: KobjClass<RawIp, ProtoMethods> = defineClass<RawIp, ProtoMethods
     },
     sockaddr: (_raw, so) => sockAddr(copyAddr(pcbOf(so).laddr), 0),
     peeraddr: (_raw, so) => ((so.state & SS_ISCONNECTED) !== 0 ? sockAddr(copyAddr(pcbOf(so).faddr), 0) : 'ENOTCONN'),
-    ctloutput: (_raw, so, sopt) => {
+    ctloutput: (raw, so, sopt) => {
       const pcb = pcbOf(so);
+      const { mcast } = raw;
+      if (sopt.level === IPPROTO_IP && mcast !== null && isGroupOption(sopt.name))
+        return groupCtloutput({ ip: raw.ip, mcast }, so, pcb, sopt);
       if (sopt.level !== IPPROTO_IP || sopt.name !== IP_HDRINCL) return ipCtloutput(so, pcb, sopt);
       return number(sopt, 0, 1, pcb.hdrincl ? 1 : 0, (v) => (pcb.hdrincl = v === 1));
     },

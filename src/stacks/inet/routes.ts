@@ -182,6 +182,16 @@ export class Routes {
     return new InetRoute(this, dst, fib, nif, copyAddr(dst), src, 'multicast');
   }
 
+  /** The way to a group over an interface that a user chose: not cached here. EADDRNOTAVAIL without a source address. */
+  groupVia(dst: IpAddr, fib: number, nif: InetIf): Result<InetRoute> {
+    const src = this.#addrs.selectSource(nif, dst);
+    if (src === null) return 'EADDRNOTAVAIL';
+    const route = new InetRoute(this, dst, fib, nif, copyAddr(dst), src, 'multicast');
+    this.readMtu(route);
+    route.gen = this.gen;
+    return route;
+  }
+
   /** Gives a route the MTU that is known now. */
   readMtu(route: InetRoute): void {
     const linkMtu = route.looped ? LOCAL_MTU : route.nif.mtu;
@@ -278,6 +288,18 @@ export class Routes {
     table.remove(entry);
     this.changed();
     return entry;
+  }
+
+  /** Forgets cached ways and path MTUs. */
+  forgetLearnt(): void {
+    this.hosts.clear();
+    for (const cache of this.#caches) {
+      for (const route of cache.list()) {
+        cache.remove(route);
+        route.gen = GEN_STALE;
+      }
+    }
+    this.changed();
   }
 
   stop(): void {

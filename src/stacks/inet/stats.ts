@@ -2,6 +2,7 @@
  * Counters of the network layer and of what stands beside TCP. Names are those of FreeBSD's netstat(1) structures where they exist
  * (ip_var.h, icmp_var.h, udp_var.h, if_arp.h). Packets, unless it says otherwise.
  */
+import type { CounterMeta } from '../../kern/counters.ts';
 
 /** Ethernet demultiplexing (RFC 894). */
 export class EtherStat {
@@ -81,7 +82,7 @@ export class IpStat {
   fragmented = 0;
   ofragments = 0;
   cantfrag = 0;
-  /** To a group with a TTL of 0: must not leave this host. */
+  /** With a TTL of 0: must not leave this host (RFC 1112 §6.1). */
   ttlzero = 0;
   /** Transport checksums completed here because the link cannot. */
   swcsum = 0;
@@ -143,6 +144,8 @@ export class IcmpStat {
   bmcastecho = 0;
   bmcasttstamp = 0;
   reflect = 0;
+  /** Answers with the request's record route or timestamps. */
+  outoptions = 0;
   /** Errors about packets that are not ours, or about a protocol that is not here. */
   notours = 0;
   noctl = 0;
@@ -156,6 +159,46 @@ export class IcmpStat {
   nobufs = 0;
 }
 
+/** IGMP (RFC 3376). Messages. */
+export class IgmpStat {
+  total = 0;
+  tooshort = 0;
+  badsum = 0;
+  /** Not with a TTL of 1: from elsewhere. */
+  badttl = 0;
+  badtype = 0;
+  /** Of no length that a query has, or about what is no group; reports about another group than they were sent to, or from elsewhere. */
+  badquery = 0;
+  badreport = 0;
+  queries = 0;
+  /** Of other hosts, in an older version; our own that these made needless; what is for routers. */
+  reports = 0;
+  suppressed = 0;
+  forrouters = 0;
+  sent = 0;
+  nobufs = 0;
+}
+
+export const IGMP_COUNTER_META: CounterMeta = {
+  drops: ['tooshort', 'badsum', 'badttl', 'badtype', 'badquery', 'badreport'],
+  outdrops: ['nobufs'],
+  help: {
+    total: 'messages received',
+    tooshort: 'messages shorter than any',
+    badsum: 'checksum is wrong',
+    badttl: 'messages whose TTL is not 1',
+    badtype: 'messages of an unknown type',
+    badquery: 'queries that cannot be',
+    badreport: 'reports of another group, or from elsewhere',
+    queries: 'queries received',
+    reports: 'reports of other hosts received',
+    suppressed: 'reports not sent because another host sent them',
+    forrouters: 'messages for routers',
+    sent: 'messages sent',
+    nobufs: 'messages not sent for want of a slot, or because the link refused them',
+  },
+};
+
 /** UDP (RFC 768). */
 export class UdpStat {
   ipackets = 0;
@@ -165,6 +208,8 @@ export class UdpStat {
   badlen = 0;
   noport = 0;
   noportbcast = 0;
+  /** To a group that no socket of the port joined, or from a source that none wants. */
+  filtermcast = 0;
   fullsock = 0;
   opackets = 0;
   /** Errors of ICMP that reached a socket; that fitted none. */
@@ -179,6 +224,8 @@ export class RawStat {
   fullsock = 0;
   opackets = 0;
   badhdrincl = 0;
+  /** To a group that the socket did not join, though it joined others. */
+  notmember = 0;
 }
 
 /** All of them, one object per stack. */
@@ -189,6 +236,7 @@ export class InetStats {
   readonly frag = new FragStat();
   readonly route = new RouteStat();
   readonly icmp = new IcmpStat();
+  readonly igmp = new IgmpStat();
   readonly udp = new UdpStat();
   readonly raw = new RawStat();
 }

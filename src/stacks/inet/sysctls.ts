@@ -58,7 +58,7 @@ function portRange({ ports }: Inet): SysctlLeaf[] {
 }
 
 function leaves(inet: Inet): SysctlLeaf[] {
-  const { how, fragConfig, routes, ipInput, icmp, errors, udp, arpConfig, reass, addrs } = inet;
+  const { how, fragConfig, routes, ipInput, icmp, errors, udp, arpConfig, reass, addrs, igmp, mcast } = inet;
   return [
     int('net.inet.ip.ttl', 'time to live of packets without an option', how, 'ttl', 1, 255),
     reading('net.inet.ip.forwarding', 'packets between interfaces: this host does not forward', () => 0),
@@ -75,6 +75,11 @@ function leaves(inet: Inet): SysctlLeaf[] {
     int('net.inet.ip.pmtu_expire', 'seconds until a path MTU is forgotten', routes.hosts, 'expireSec', 60, 86400),
     reading('net.inet.ip.addresses', 'addresses of all interfaces', () => addrs.all().length),
     ...portRange(inet),
+    int('net.inet.ip.mcast.maxgroups', 'groups joined on an interface', mcast.config, 'maxGroups', 1, 65536),
+    int('net.inet.ip.mcast.maxmemberships', 'groups joined by a socket', mcast.config, 'maxMemberships', 1, 4095),
+    int('net.inet.ip.mcast.maxsocksrc', 'sources that a socket names for a group', mcast.config, 'maxSockSources', 1, 4096),
+    int('net.inet.ip.mcast.maxgrpsrc', 'sources of a group that all sockets name', mcast.config, 'maxGroupSources', 1, 65536),
+    bool('net.inet.igmp.enabled', 'tell routers which groups are heard', igmp, 'enabled'),
     int('net.inet.icmp.icmplim', 'ICMP errors sent in a second; 0: no limit', errors.bucket, 'rate', 0, 1_000_000),
     bool('net.inet.icmp.bmcastecho', 'answer requests sent to a group', icmp, 'groupEcho'),
     bool('net.inet.icmp.tstamprepl', 'answer timestamp requests', icmp, 'timestamps'),

@@ -16,6 +16,7 @@ import { UDP_DPORT, UDP_HDR_LEN, UDP_LEN, UDP_SPORT, UDP_SUM, putUdp } from '../
 import type { CtlKind, IpIn, Route, Transport } from './contract.ts';
 import type { Ip } from './ip.ts';
 import { IpOptions } from './ipsockopt.ts';
+import { type Membership, NO_GROUPS, hearsGroup } from './mcastgroup.ts';
 import { PayloadWriter } from './payload.ts';
 import { InPcb, PcbTable } from './pcbtable.ts';
 import type { UdpStat } from './stats.ts';
@@ -44,6 +45,7 @@ export class UdpPcb extends InPcb {
   readonly bound = new IpAddrBuf().set(ANY4);
   /** That is a group's, which can be no source. */
   group = false;
+  groups: readonly Membership[] = NO_GROUPS;
 
   constructor(so: Socket, ttl: number) {
     super();
@@ -119,17 +121,25 @@ export class Udp implements Transport {
     if (!sorcvdgram(pcb.so, from, pkt.bytes, pkt.off + UDP_HDR_LEN, len - UDP_HDR_LEN)) this.stat.fullsock++;
   }
 
-  /** RFC 1122 §4.1.3.5, udp_input: to every socket that it fits, up to the first that does not share its port. */
+  /** RFC 1122 §4.1.3.5, RFC 3376 §3.2, udp_input: to every socket that it fits and that joined the group, up to the first that does not share its port. */
   #toGroup(pkt: RxPacket, ip: IpIn, sport: number, dport: number, len: number): void {
+    const multicast = isMulticast(ip.dst);
     let taken = false;
+    let filtered = false;
     for (const pcb of this.table.onPort(dport)) {
       if (!isAny(pcb.laddr) && !addrEqual(pcb.laddr, ip.dst)) continue;
       if (pcb.connected && (pcb.fport !== sport || !addrEqual(pcb.faddr, ip.src))) continue;
+      if (multicast && !hearsGroup(pcb.groups, pkt.ifp, ip)) {
+        filtered = true;
+        continue;
+      }
       taken = true;
       this.#deliver(pcb, pkt, ip, sport, len);
       if ((pcb.so.options & (SO_REUSEADDR | SO_REUSEPORT)) === 0) break;
     }
-    if (!taken) this.stat.noportbcast++;
+    if (taken) return;
+    if (filtered) this.stat.filtermcast++;
+    else this.stat.noportbcast++;
   }
 
   /** Sends one datagram of a bound socket. EACCES, EMSGSIZE, ENOBUFS, or what the network layer answers. */
@@ -168,8 +178,7 @@ export class Udp implements Transport {
   }
 
   #routeTo(pcb: UdpPcb, dst: IpAddr): Result<Route> {
-    const last = pcb.route;
-    const route = last !== null && addrEqual(last.dst, dst) ? this.ip.revalidate(last) : this.ip.route(dst, pcb.so.fib);
+    const route = this.ip.routeFor(pcb.route, dst, pcb.so.fib, pcb.how);
     pcb.route = typeof route === 'string' ? null : route;
     return route;
   }

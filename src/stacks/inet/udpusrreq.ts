@@ -16,15 +16,18 @@ import { SO_REUSEADDR, SO_REUSEPORT } from '../../kern/socket/soconst.ts';
 import { SS_ISCONNECTED, type Socket } from '../../kern/socket/socket.ts';
 import { socantsendmore, soisconnected, soisdisconnected, soreserve } from '../../kern/socket/upcalls.ts';
 import { ANY4, type InetSockAddr, type IpAddr, addrEqual, copyAddr, isAny, isV4, sockAddr } from '../../wire/addr.ts';
-import { IPPROTO_UDP } from '../../wire/ipv4.ts';
+import { IPPROTO_IP, IPPROTO_UDP } from '../../wire/ipv4.ts';
 import type { InetContext, IpOut } from './contract.ts';
 import { ipCtloutput } from './ipsockopt.ts';
+import type { Multicast } from './mcast.ts';
+import { groupCtloutput, isGroupOption } from './mcastopt.ts';
 import { type Udp, UdpPcb } from './udp.ts';
 
 /** What the methods work on. */
 export interface UdpState {
   readonly udp: Udp;
   readonly ctx: InetContext;
+  readonly mcast: Multicast;
   /** How new sockets send. */
   readonly how: IpOut;
 }
@@ -48,8 +51,9 @@ function attach({ udp, how }: UdpState, so: Socket): Errno | null {
   return null;
 }
 
-function detach({ udp }: UdpState, so: Socket): void {
+function detach({ udp, mcast }: UdpState, so: Socket): void {
   const pcb = pcbOf(so);
+  if (pcb.groups.length > 0) mcast.leaveAll(pcb);
   udp.table.disconnect(pcb);
   if (pcb.lport !== 0) udp.table.unbind(pcb);
   pcb.lport = 0;
@@ -194,7 +198,11 @@ const udpClass: KobjClass<UdpState, ProtoMethods> = defineClass<UdpState, ProtoM
     abort,
     sockaddr,
     peeraddr,
-    ctloutput: (_self, so, sopt) => ipCtloutput(so, pcbOf(so), sopt),
+    ctloutput: (self, so, sopt) => {
+      const pcb = pcbOf(so);
+      if (sopt.level !== IPPROTO_IP || !isGroupOption(sopt.name)) return ipCtloutput(so, pcb, sopt);
+      return groupCtloutput({ ip: self.udp.ip, mcast: self.mcast }, so, pcb, sopt);
+    },
   },
 });
 

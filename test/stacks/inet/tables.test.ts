@@ -224,7 +224,7 @@ function halfSipReference([k0 = 0, k1 = 0]: number[], words: number[]): number {
   return Number(v1 ^ v3);
 }
 
-describe('EphemeralPorts (RFC 6056 algorithm 3)', () => {
+describe('EphemeralPorts (RFC 6056 algorithm 4)', () => {
   it('finds each free port of the range, and no other', () => {
     fc.assert(
       fc.property(

@@ -3,9 +3,10 @@
  */
 import { soisdisconnected, sosnddrop } from '../../../kern/socket/upcalls.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
+import { growSendBuffer } from './autotune.ts';
 import type { Segment, TcpInst } from './inst.ts';
+import { plpmtudAcked } from './plpmtud.ts';
 import { challengeAllowed, sendReset } from './respond.ts';
-import { rttOnAck } from './rtt.ts';
 import {
   TCPS_CLOSING,
   TCPS_ESTABLISHED,
@@ -50,7 +51,8 @@ export function ackInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     return false;
   }
   if (seqLeq(ack, tcb.sndUna)) {
-    if (ack === tcb.sndUna) sameAck(tcp, tcb, seg);
+    if (seg.opts.nsack > 0 && tcb.loss !== null) tcb.recovery.sackAck(tcb, seg);
+    else if (ack === tcb.sndUna) sameAck(tcp, tcb, seg);
   } else {
     updateWindow(tcp, tcb, seg);
     const finAcked = (tcb.flags & TF_SENTFIN) !== 0 && ack === tcb.sndMax;
@@ -83,7 +85,7 @@ function sameAck(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     return;
   }
   tcp.stats.rcvdupack++;
-  tcb.recovery.dupAck(tcb);
+  tcb.recovery.dupAck(tcb, seg);
 }
 
 /** RFC 9293 §3.10.7.4: only a segment that is not older than the last one tells the window. */
@@ -99,12 +101,16 @@ function updateWindow(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   // A window that opens ends the probing; output finds out what may go. One that was open a little leaves the timer alone, which
   // sends what fits when nothing else does (RFC 9293 §3.8.6.2.1).
   if (tcb.so.snd.cc > 0) {
-    if (wnd > 0 && before === 0 && timerArmed(tcb, T_PERSIST)) {
-      timerStop(tcb, T_PERSIST);
-      tcb.rxtShift = 0;
-    }
+    if (wnd > 0 && before === 0) windowOpened(tcb);
     tcp.mark(tcb);
   }
+}
+
+/** The window was shut and is not any more: the probing is over. */
+export function windowOpened(tcb: Tcb): void {
+  if (!timerArmed(tcb, T_PERSIST)) return;
+  timerStop(tcb, T_PERSIST);
+  tcb.rxtShift = 0;
 }
 
 /** `acked` bytes (a FIN among them, perhaps) are acknowledged for the first time. The user may do anything before this returns. */
@@ -113,28 +119,29 @@ export function ackNew(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): voi
   const { ack } = seg;
   const { snd } = tcb.so;
   stats.rcvackpack++;
-  rttOnAck(tcp, tcb, seg);
-  if (tcb.rxtShift > 0) {
-    tcb.rxtShift = 0;
-    tcb.softError = null;
-  }
   if (acked >= snd.cc && timerArmed(tcb, T_PERSIST)) {
     // Nothing left to probe with; a FIN needs no window.
     timerStop(tcb, T_PERSIST);
     tcp.mark(tcb);
   }
   const inRecovery = (tcb.flags & TF_FASTRECOVERY) !== 0;
-  const goesOn = tcb.recovery.newAck(tcb, ack, acked);
+  const counted = tcb.recovery.newAck(tcb, seg, acked);
   tcb.sndUna = ack;
   if (seqLt(tcb.sndNxt, ack)) tcb.sndNxt = ack;
-  if (!goesOn) {
+  if (tcb.rxtShift > 0) {
+    tcb.rxtShift = 0;
+    tcb.softError = null;
+  }
+  if (counted >= 0) {
     if (inRecovery) tcb.cc.postRecovery(tcb);
-    else tcb.cc.ackReceived(tcb, acked);
+    else if (counted > 0) tcb.cc.ackReceived(tcb, counted);
     // RFC 6298 §5.2, §5.3
     if (ack === tcb.sndMax) timerStop(tcb, T_REXMT);
     else if (!timerArmed(tcb, T_PERSIST)) timerArm(tcb, T_REXMT, tcb.rto);
   }
-  const { urgent } = tcb;
+  const { urgent, plpmtud } = tcb;
+  if (plpmtud !== null) plpmtudAcked(tcp, tcb, plpmtud, ack);
+  if (tcb.cwnd > snd.hiwat >> 1) growSendBuffer(tcp, tcb);
   if (urgent !== null && urgent.hasSnd && seqGeq(ack, urgent.sndUp)) urgent.hasSnd = false;
   const bytes = acked < snd.cc ? acked : snd.cc;
   if (bytes === 0) return;

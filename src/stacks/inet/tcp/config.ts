@@ -12,6 +12,8 @@ export class TcpConfig {
   minmss = 216;
   rfc1323 = true;
   sackEnable = true;
+  /** Records of the scoreboard of one connection. */
+  sackMaxranges = 2048;
   rfc3042 = true;
   tso = true;
   pathMtuDiscovery = true;
@@ -30,7 +32,8 @@ export class TcpConfig {
   persmaxMs = 60_000;
   /** A peer that does not answer probes of its closed window is given up after this. */
   maxpersistidleMs = 7_200_000;
-  keepinitMs = 75_000;
+  /** RFC 9293 MUST-23: three minutes at least for a SYN (FreeBSD: 75 s). */
+  keepinitMs = 180_000;
   keepidleMs = 7_200_000;
   keepintvlMs = 75_000;
   keepcnt = 8;
@@ -38,23 +41,43 @@ export class TcpConfig {
   mslMs = 30_000;
   finwait2TimeoutMs = 60_000;
   maxtcptw = 65_536;
-  /** Buffers of a new socket (FreeBSD 32 and 64 KiB, which it lets grow), and the largest that a window scale is chosen for. Bytes. */
+  /** Buffers of a new socket (FreeBSD 32 and 64 KiB), which grow, and the largest that a window scale is chosen for. Bytes. */
   sendspace = 512 * 1024;
-  recvspace = 512 * 1024;
+  recvspace = 64 * 1024;
   recvbufMax = 8 * 1024 * 1024;
   initcwndSegments = 10;
-  /** RFC 3465's L: how many segments one ACK may add in slow start. */
-  abcLVar = 2;
+  /** RFC 3465's L: how many segments one ACK may add in slow start: those of a super-frame, because one ACK answers it. */
+  abcLVar = 44;
   reassMaxqueuelen = 100;
   syncookies = true;
   syncacheLimit = 15_375;
   syncacheRexmtlimit = 3;
-  /** Challenge ACKs: of one connection in 5 s, of all in a second (around it: the limit is drawn anew each second). */
+  /** Challenge ACKs: of one connection in 5 s; of all half-open ones and those in TIME-WAIT in a second (about: drawn anew each second). */
   ackWarCnt = 10;
   challengeLimit = 1000;
   /** Resets a second for segments of no connection. */
   rstLimit = 1000;
-  ccAlgorithm = 'newreno';
+  ccAlgorithm = 'cubic';
+  /** ECN: 0 never, 1 asked for, 2 agreed to where the peer asks (FreeBSD's default). */
+  ecn = 2;
+  /** Smaller segments where full ones vanish (FreeBSD has it off; a path that swallows them is otherwise dead). */
+  pmtudBlackhole = true;
+  pmtudBlackholeMss = 1200;
+  /** RFC 4821 §7.5, RFC 1191 §6.3: ten minutes until a larger size is tried again. */
+  pmtudProbeMs = 600_000;
+  /** Buffers that grow: switches, limits in bytes, and the share of the kernel's buffers in use, in percent, at which none does. */
+  sendbufAuto = true;
+  recvbufAuto = true;
+  sendbufMax = 8 * 1024 * 1024;
+  memPressure = 75;
+  /** A connection whose user has closed it, and whose peer keeps its window shut, ends after this (RFC 6429 §4). */
+  persistOrphanMs = 120_000;
+  /** TCP Fast Open for sockets that ask for it: as a server, as a client; bounds. */
+  fastopenServer = false;
+  fastopenClient = true;
+  fastopenAutokeySec = 120;
+  fastopenCache = 1024;
+  fastopenDisableSec = 900;
 }
 
 type NumberKey = { [K in keyof TcpConfig]: TcpConfig[K] extends number ? K : never }[keyof TcpConfig];
@@ -83,15 +106,37 @@ const NUMBERS: readonly (readonly [string, NumberKey, number, number, string])[]
   ['maxtcptw', 'maxtcptw', 1, 16_777_216, 'records of connections in TIME_WAIT'],
   ['sendspace', 'sendspace', 2048, 0x40000000, 'send buffer of a new socket, bytes'],
   ['recvspace', 'recvspace', 2048, 0x40000000, 'receive buffer of a new socket, bytes'],
-  ['recvbuf_max', 'recvbufMax', 65_535, 0x3fffc000, 'receive buffer that the window scale is chosen for, bytes'],
+  [
+    'recvbuf_max',
+    'recvbufMax',
+    65_535,
+    0x3fffc000,
+    'receive buffer that grows by itself, at most; the window scale is chosen for it, bytes',
+  ],
   ['initcwnd_segments', 'initcwndSegments', 1, 100, 'initial congestion window, segments (RFC 6928)'],
   ['abc_l_var', 'abcLVar', 1, 64, 'growth of the congestion window by one ACK in slow start, segments (RFC 3465)'],
+  ['sack.maxranges', 'sackMaxranges', 16, 1_000_000, 'ranges on the scoreboard of a connection'],
   ['reass.maxqueuelen', 'reassMaxqueuelen', 1, 10_000, 'ranges of out-of-order data of a connection'],
   ['syncache.cachelimit', 'syncacheLimit', 1, 16_777_216, 'half-open connections, all listeners'],
   ['syncache.rexmtlimit', 'syncacheRexmtlimit', 0, 12, 'retransmissions of a SYN,ACK'],
   ['ack_war_cnt', 'ackWarCnt', 1, 10_000, 'challenge ACKs of a connection in 5 s'],
-  ['challengeack_limit', 'challengeLimit', 1, 1_000_000, 'challenge ACKs of all connections in a second, on average'],
+  [
+    'challengeack_limit',
+    'challengeLimit',
+    1,
+    1_000_000,
+    'challenge ACKs of half-open connections and of TIME_WAIT in a second, on average',
+  ],
   ['rstlim', 'rstLimit', 1, 1_000_000, 'resets in a second for segments of no connection'],
+  ['ecn.enable', 'ecn', 0, 2, 'explicit congestion notification: 0 never, 1 asked for, 2 where the peer asks'],
+  ['pmtud_blackhole_mss', 'pmtudBlackholeMss', 88, 65_495, 'first size tried where full segments vanish, bytes of payload'],
+  ['pmtud_probe_interval', 'pmtudProbeMs', 1000, 0x7fffffff, 'time until a larger size is tried again, ms'],
+  ['sendbuf_max', 'sendbufMax', 2048, 0x40000000, 'send buffer that grows by itself, at most, bytes'],
+  ['mem_pressure', 'memPressure', 1, 100, 'share of the buffer pool in use at which buffers stop growing, percent'],
+  ['persist_orphan', 'persistOrphanMs', 1000, 0x7fffffff, 'closed window of a closed socket, ms'],
+  ['fastopen.autokey', 'fastopenAutokeySec', 1, 1_000_000, 'life of a key for cookies, s'],
+  ['fastopen.ccache_limit', 'fastopenCache', 1, 1_048_576, 'servers whose cookies a client keeps'],
+  ['fastopen.path_disable_time', 'fastopenDisableSec', 0, 1_000_000, 'no fast open to a server after a loss, s'],
 ];
 
 const BOOLS: readonly (readonly [string, BoolKey, string])[] = [
@@ -100,20 +145,26 @@ const BOOLS: readonly (readonly [string, BoolKey, string])[] = [
   ['rfc3042', 'rfc3042', 'limited transmit'],
   ['tso', 'tso', 'leave the cutting into segments to the interface'],
   ['path_mtu_discovery', 'pathMtuDiscovery', 'send with DF set (RFC 1191)'],
+  ['pmtud_blackhole_detection', 'pmtudBlackhole', 'find paths that drop full segments silently (RFC 4821)'],
+  ['sendbuf_auto', 'sendbufAuto', 'let send buffers grow with the congestion window'],
+  ['recvbuf_auto', 'recvbufAuto', 'let receive buffers grow with what comes in a round trip'],
+  ['fastopen.server_enable', 'fastopenServer', 'take data in the SYN on listeners with TCP_FASTOPEN'],
+  ['fastopen.client_enable', 'fastopenClient', 'send data in the SYN on sockets with TCP_FASTOPEN'],
   ['delayed_ack', 'delayedAck', 'delay ACKs'],
   ['always_keepalive', 'alwaysKeepalive', 'keep-alive on every connection'],
   ['syncookies', 'syncookies', 'answer with SYN cookies when the cache of half-open connections is full'],
 ];
 
-/** Registers the tunables. `changed` is called when a switch was set; what is registered goes to `own`. */
+/** Registers the tunables, and `more`. `changed` is called when a switch was set; what is registered goes to `own`. */
 export function registerConfig(
   sysctl: SysctlTree,
   config: TcpConfig,
   algorithms: () => readonly string[],
   changed: () => void,
   own: (undo: Undo) => void,
+  more: readonly SysctlLeaf[] = [],
 ): Errno | null {
-  const leaves: SysctlLeaf[] = [];
+  const leaves: SysctlLeaf[] = [...more];
   for (const [name, key, min, max, descr] of NUMBERS) {
     const set = (v: number): void => void (config[key] = v);
     leaves.push({ name: `net.inet.tcp.${name}`, descr, flags: 'rwtun', type: 'int', min, max, get: () => config[key], set });

@@ -13,13 +13,13 @@ import type { TcpInst } from './inst.ts';
 import { mssUpdate } from './mss.ts';
 import { TCPS_ESTABLISHED, TCPS_SYN_SENT } from './states.ts';
 import type { SynConn } from './syncache.ts';
-import { TF_TIMING, type Tcb } from './tcb.ts';
+import type { Tcb } from './tcb.ts';
 import { tcpFail } from './teardown.ts';
 
 /** Steps down when a router does not say its MTU (RFC 1191 §7). */
 const PLATEAUS = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 576] as const;
-/** No router asks for less: RFC 1191 allows 68, but that is only ever an attack; Linux's least is the same. */
-const MIN_PMTU = 552;
+/** The least that a router can ask for (RFC 1191 §3). What is too narrow to be believed is the route's to say (net.inet.ip.pmtu_min). */
+const MIN_PMTU = 68;
 
 const SOFT: Readonly<Record<CtlKind, Errno | null>> = {
   'unreach-net': 'ENETUNREACH',
@@ -95,16 +95,19 @@ function embryo(tcp: TcpInst, sc: SynConn, kind: CtlKind, seq: number): void {
 function lowerMtu(tcp: TcpInst, tcb: Tcb, told: number): void {
   const { route } = tcb;
   if (route === null) return;
-  let mtu = told;
-  if (mtu === 0) mtu = PLATEAUS.find((p) => p < route.mtu) ?? MIN_PMTU;
   const least = isV4(tcb.faddr) ? MIN_PMTU : 1280;
-  if (mtu < least) mtu = least;
-  // Not a lowering for us: another connection's message did it, or it is a fake.
+  let mtu = told;
+  if (mtu > 0 && mtu < least) {
+    // No link has it: a fake.
+    tcp.stats.icmpbadmtu++;
+    return;
+  }
+  if (mtu === 0) mtu = PLATEAUS.find((p) => p < route.mtu) ?? MIN_PMTU;
+  // Not a lowering for us: another connection's message did it, or it is a fake. Below the smallest that is believed the route keeps
+  // that one, and gives up DF: the router that wants less cuts (RFC 1191 §6.5).
   if (mtu < route.mtu) route.mtu = mtu;
   if (tcb.mtu <= route.mtu || tcb.state < TCPS_ESTABLISHED) return;
   mssUpdate(tcb, route);
   tcp.stats.mturesent++;
-  tcb.sndNxt = tcb.sndUna;
-  tcb.flags &= ~TF_TIMING;
-  tcp.mark(tcb);
+  tcb.recovery.resend(tcb);
 }

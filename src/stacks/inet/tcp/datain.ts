@@ -2,10 +2,12 @@
  * The text and the FIN of a segment (RFC 9293 §3.10.7.4, seventh and eighth step). What is in order goes straight to the socket, from
  * the link's own buffer; what is early is put where it belongs in the socket's buffer and remembered (`reass.ts`).
  */
+import { sorcvbuf, sorcvrest } from '../../../kern/socket/sobuf.ts';
 import { SS_CANTRCVMORE } from '../../../kern/socket/socket.ts';
 import { socantrcvmore, sorcv, sorcvcommit } from '../../../kern/socket/upcalls.ts';
 import { seqLt } from '../../../wire/seq.ts';
 import { TH_FIN } from '../../../wire/tcp.ts';
+import { tuneReceiveBuffer } from './autotune.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { Reass } from './reass.ts';
 import { sendReset } from './respond.ts';
@@ -77,6 +79,7 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     tcb.flags |= TF_ACKNOW;
   }
   if (reass !== null && reass.empty()) tcb.reass = null;
+  tuneReceiveBuffer(tcp, tcb);
   if (((tcb.rcvNxt - tcb.lastAckSent) | 0) >= 2 * tcb.rcvMss || !tcp.config.delayedAck) tcb.flags |= TF_ACKNOW;
   else tcb.flags |= TF_DELACK;
   tcp.mark(tcb);
@@ -113,6 +116,11 @@ function early(tcp: TcpInst, tcb: Tcb, seg: Segment, fin: boolean): void {
     stats.rcvoobyte += len;
     const end = (seq + len) | 0;
     if (reass.has(seq, end)) {
+      // The data was here before; that it is the last may be new.
+      if (fin) {
+        reass.hasFin = true;
+        reass.finSeq = end;
+      }
       stats.rcvduppack++;
       stats.rcvdupbyte += len;
       if ((tcb.flags & TF_SACK) !== 0) {
@@ -121,7 +129,8 @@ function early(tcp: TcpInst, tcb: Tcb, seg: Segment, fin: boolean): void {
       }
       return;
     }
-    if (!so.rcv.place((seq - tcb.rcvNxt) | 0, seg.bytes, seg.data, len)) {
+    if (!sorcvbuf(so).place((seq - tcb.rcvNxt) | 0, seg.bytes, seg.data, len)) {
+      sorcvrest(so);
       stats.rcvmemdrop++;
       return;
     }

@@ -43,6 +43,7 @@ export function receiveSequences(tcb: Tcb, irs: number, adv: number): void {
   tcb.irs = irs;
   tcb.rcvNxt = tcb.lastAckSent = (irs + 1) | 0;
   tcb.rcvAdv = (tcb.rcvNxt + adv) | 0;
+  tcb.tuneSeq = (tcb.rcvNxt + 1) | 0;
 }
 
 /** The handshake is done and the options are agreed. `rttUs`: its round-trip time in microseconds, or below 0. */

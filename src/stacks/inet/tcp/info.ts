@@ -1,12 +1,18 @@
 /** TCP_INFO (tcp(4)): what a connection knows, for `ss -ti`. Times in microseconds, windows in bytes, sequence numbers unsigned. */
 import { seqGt } from '../../../wire/seq.ts';
-import { stateName } from './states.ts';
+import { ccName } from './functions.ts';
+import { TCPS_SYN_RECEIVED, stateName } from './states.ts';
 import { TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TSTMP, type Tcb } from './tcb.ts';
 import { rcvWindow } from './window.ts';
 
 export interface TcpInfo {
   readonly state: string;
-  /** Names of the options agreed: `ts`, `sack`, `wscale`. */
+  /** What drives it (TCP_FUNCTION_BLK). */
+  readonly function_block: string;
+  /** Sizes of the socket's buffers now, in bytes. */
+  readonly snd_buf: number;
+  readonly rcv_buf: number;
+  /** Names of the options agreed: `ts`, `sack`, `wscale`, `ecn`. */
   readonly options: readonly string[];
   readonly ca_state: 'open' | 'disorder' | 'recovery' | 'loss';
   readonly snd_wscale: number;
@@ -34,6 +40,18 @@ export interface TcpInfo {
   readonly bytes_acked: number;
   readonly bytes_received: number;
   readonly pmtu: number;
+  /** Name of the congestion control; bytes a second: paced at (0: not), delivered lately. */
+  readonly congestion: string;
+  readonly pacing_rate: number;
+  readonly delivery_rate: number;
+  readonly delivery_rate_app_limited: boolean;
+  /** Least round-trip time lately, 0: not measured. Segments by which the path reordered at most. */
+  readonly min_rtt: number;
+  readonly reordering: number;
+  /** Duplicates that the peer reported; reductions taken back; retransmissions that were lost too. */
+  readonly dsack_dups: number;
+  readonly spurious: number;
+  readonly lost_retrans: number;
 }
 
 export function tcpInfo(tcb: Tcb): TcpInfo {
@@ -41,11 +59,18 @@ export function tcpInfo(tcb: Tcb): TcpInfo {
   if ((tcb.flags & TF_TSTMP) !== 0) options.push('ts');
   if ((tcb.flags & TF_SACK) !== 0) options.push('sack');
   if (tcb.sndScale > 0 || tcb.rcvScale > 0) options.push('wscale');
+  if (tcb.ecn !== null && tcb.ecn.on) options.push('ecn');
+  const { loss } = tcb;
+  const fast = (tcb.flags & TF_FASTRECOVERY) !== 0;
   const flight = (tcb.sndMax - tcb.sndUna) | 0;
   const again = seqGt(tcb.sndMax, tcb.sndNxt) ? (tcb.sndMax - tcb.sndNxt) | 0 : 0;
   const segments = (bytes: number): number => (tcb.mss > 0 ? Math.ceil(bytes / tcb.mss) : 0);
   return {
-    state: stateName(tcb.state),
+    // One opened by its SYN is for its user what it is not yet for its peer.
+    state: stateName(tcb.tfo !== null && tcb.tfo.listener !== null ? TCPS_SYN_RECEIVED : tcb.state),
+    function_block: tcb.fb.name,
+    snd_buf: tcb.so.snd.hiwat,
+    rcv_buf: tcb.so.rcv.hiwat,
     options,
     ca_state: caState(tcb),
     snd_wscale: tcb.sndScale,
@@ -66,16 +91,25 @@ export function tcpInfo(tcb: Tcb): TcpInfo {
     total_retrans: tcb.retransmits,
     retransmits: tcb.rxtShift,
     unacked: segments(flight),
-    sacked: 0,
-    lost: (tcb.flags & TF_FASTRECOVERY) !== 0 ? Math.max(1, segments(again)) : segments(again),
+    sacked: loss === null ? 0 : segments(loss.board.sacked),
+    lost: loss !== null ? segments(loss.board.lost) : fast ? Math.max(1, segments(again)) : segments(again),
     bytes_acked: tcb.bytesAcked,
     bytes_received: tcb.bytesReceived,
     pmtu: tcb.mtu,
+    congestion: ccName(tcb),
+    pacing_rate: Math.floor(tcb.paceRate),
+    delivery_rate: loss === null ? 0 : Math.floor(loss.rate),
+    delivery_rate_app_limited: loss !== null && loss.rateAppLimited,
+    min_rtt: loss === null ? 0 : loss.minRttUs,
+    reordering: loss === null ? 0 : segments(loss.reordBytes),
+    dsack_dups: loss === null ? 0 : loss.dsacks,
+    spurious: loss === null ? 0 : loss.spurious,
+    lost_retrans: loss === null ? 0 : loss.lostRexmts,
   };
 }
 
 function caState(tcb: Tcb): TcpInfo['ca_state'] {
   if ((tcb.flags & TF_FASTRECOVERY) !== 0) return 'recovery';
   if ((tcb.flags & TF_RTOLOSS) !== 0) return 'loss';
-  return tcb.dupAcks > 0 ? 'disorder' : 'open';
+  return tcb.dupAcks > 0 || (tcb.loss !== null && tcb.loss.board.sacked > 0) ? 'disorder' : 'open';
 }

@@ -8,6 +8,8 @@ import { TcpOptions } from '../../../wire/tcp.ts';
 import type { InetContext, IpIn, IpOut, NetworkLayer } from '../contract.ts';
 import type { CcMethods } from './cc.ts';
 import { TcpConfig } from './config.ts';
+import { FastOpenState } from './fastopen.ts';
+import { type FunctionBlock, FunctionBlocks, ccFor } from './functions.ts';
 import { IsnSource } from './isn.ts';
 import { ConnTable, PortTable } from './lookup.ts';
 import type { Recovery } from './recovery.ts';
@@ -51,6 +53,8 @@ export interface TcpParts {
   readonly output: (tcb: Tcb) => void;
   readonly timer: (tcb: Tcb) => void;
   readonly recovery: Recovery;
+  /** Function blocks besides the default one, whose recovery is the above. */
+  readonly blocks: readonly FunctionBlock[];
   /** Congestion control, by name; made for this stack's tunables. */
   readonly algorithms: (config: TcpConfig) => ReadonlyMap<string, CcMethods>;
 }
@@ -66,8 +70,9 @@ export class TcpInst {
   readonly conns: ConnTable;
   readonly ports = new PortTable();
   readonly isn: IsnSource;
+  readonly fastopen: FastOpenState;
   readonly timer: (tcb: Tcb) => void;
-  readonly recovery: Recovery;
+  readonly functions: FunctionBlocks;
   readonly algorithms: ReadonlyMap<string, CcMethods>;
   /** How segments are sent unless the user asked for something else. */
   readonly how: IpOut = { tos: 0, ttl: 64, df: true };
@@ -90,16 +95,18 @@ export class TcpInst {
     this.limits = { challengeMs: past, challengesLeft: 0, rstMs: past, rstsLeft: 0 };
     this.conns = new ConnTable(ctx.kernel.random);
     this.isn = new IsnSource(ctx.kernel);
+    this.fastopen = new FastOpenState(ctx.kernel.random, this.time.ms);
     this.timer = parts.timer;
-    this.recovery = parts.recovery;
+    this.functions = new FunctionBlocks([{ name: 'default', recovery: parts.recovery, algorithms: null }, ...parts.blocks]);
     this.algorithms = parts.algorithms(this.config);
     this.#output = parts.output;
     this.syncache = new SynCache(this);
     this.timewait = new TimeWait(this);
   }
 
-  defaultCc(): CcMethods {
-    return this.algorithms.get(this.config.ccAlgorithm) as CcMethods;
+  /** Congestion control of a new socket with this block. */
+  defaultCc(block: FunctionBlock): CcMethods {
+    return this.algorithms.get(ccFor(this, block, this.config.ccAlgorithm)) as CcMethods;
   }
 
   /** Outside a batch the batch's time is old: for calls that come from the user. */

@@ -5,14 +5,31 @@
 import { soisconnected, solistenfull, sonewconn } from '../../../kern/socket/upcalls.ts';
 import { addrEqual } from '../../../wire/addr.ts';
 import { seqGt, seqLt } from '../../../wire/seq.ts';
-import { TH_ACK, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
+import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
+import { dataInput } from './datain.ts';
+import { ecnStart } from './ecn.ts';
 import { enterTables, nameConnection, receiveSequences, sendSequences, startConnection } from './establish.ts';
+import { type FastOpen, fastOpenAllowed, fastOpenPending, fastOpenRelease } from './fastopen.ts';
+import { takeBlock } from './functions.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { bareRoute, challengeAllowed, sendBare, sendReset } from './respond.ts';
 import { TCPS_ESTABLISHED, setState } from './states.ts';
 import { SynConn } from './syncache.ts';
-import { TF_INTABLE, TF_NODELAY, TF_NOPUSH, TF_SACK, TF_SYNREXMT, TF_TSTMP, TF_TSVALID, type Tcb } from './tcb.ts';
-import { windowScaleFor } from './window.ts';
+import {
+  TF_DEAD,
+  TF_INTABLE,
+  TF_NODELAY,
+  TF_NOPUSH,
+  TF_RCVFIXED,
+  TF_REQ_SCALE,
+  TF_SACK,
+  TF_SNDFIXED,
+  TF_SYNREXMT,
+  TF_TSTMP,
+  TF_TSVALID,
+  type Tcb,
+} from './tcb.ts';
+import { rcvWindow, windowScaleFor } from './window.ts';
 
 /** A segment for a listener. Returns a connection that a SYN cookie brought about: the segment is then its first. */
 export function listenInput(
@@ -48,8 +65,42 @@ export function listenInput(
     stats.listendrop++;
     return null;
   }
+  const cookie = listener.tfo === null ? null : fastOpenAllowed(tcp, listener, seg);
+  if (cookie !== null && fastOpen(tcp, listener, seg, lport, fport, floor, cookie === 'old')) return null;
   tcp.syncache.add(listener, seg, lport, fport, floor);
   return null;
+}
+
+/** A SYN whose cookie is good (RFC 7413 §4.2.2): a connection now, and its data delivered. False: there is no room for it. */
+function fastOpen(
+  tcp: TcpInst,
+  listener: Tcb,
+  seg: Segment,
+  lport: number,
+  fport: number,
+  floor: number | null,
+  renew: boolean,
+): boolean {
+  const sc = tcp.syncache.record(listener, seg, lport, fport, floor);
+  if (sc === null || listener.tfo === null) return false;
+  const tfo = fastOpenPending(tcp, listener.tfo, renew);
+  const tcb = complete(tcp, sc, seg, false, tfo);
+  if (tcb === null) {
+    fastOpenRelease(tcp, tfo);
+    return false;
+  }
+  // What came with the SYN counts from behind it.
+  seg.flags &= ~(TH_SYN | TH_URG);
+  seg.seq = (seg.seq + 1) | 0;
+  if ((tcb.flags & TF_DEAD) !== 0) return true;
+  tcp.mark(tcb);
+  const over = (seg.len - rcvWindow(tcb)) | 0;
+  if (over > 0) {
+    seg.len -= over;
+    seg.flags &= ~TH_FIN;
+  }
+  if (seg.len > 0 || (seg.flags & TH_FIN) !== 0) dataInput(tcp, tcb, seg);
+  return true;
 }
 
 /** A segment for a half-open connection. Returns the connection if this completes it: the segment is then its first. */
@@ -63,7 +114,7 @@ export function synConnInput(tcp: TcpInst, sc: SynConn, seg: Segment): Tcb | nul
       stats.rcvrst++;
       stats.sc_reset++;
       tcp.syncache.drop(sc);
-    } else if (inWindow(sc, seg.seq)) {
+    } else if (inWindow(sc, seg.seq) && seg.seq !== ((rcvNxt + sc.adv) | 0)) {
       stats.rstchallenge++;
       ackOdd(tcp, sc);
     } else {
@@ -123,15 +174,15 @@ function ackOdd(tcp: TcpInst, sc: SynConn): void {
     (sc.iss + 1) | 0,
     (sc.irs + 1) | 0,
     TH_ACK,
-    sc.adv >> shiftOf(tcp, sc),
+    sc.adv >> shiftOf(sc),
     sc.ts,
     tsVal,
     sc.tsRecent,
   );
 }
 
-function shiftOf(tcp: TcpInst, sc: SynConn): number {
-  return sc.sndScale >= 0 ? windowScaleFor(tcp.config.recvbufMax) : 0;
+function shiftOf(sc: SynConn): number {
+  return sc.sndScale >= 0 ? sc.rcvScale : 0;
 }
 
 /** What the ACK of a cookie says of a half-open connection of which nothing was kept; null: it is none. */
@@ -140,7 +191,8 @@ function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, f
   const { ip } = seg;
   const irs = (seg.seq - 1) | 0;
   const iss = (seg.ack - 1) | 0;
-  const cookie = tcp.syncache.cookies.check(ip.dst, ip.src, (lport << 16) | fport, irs, iss);
+  const rcvScale = windowScaleFor(tcp.config.recvbufMax);
+  const cookie = tcp.syncache.cookies.check(ip.dst, ip.src, (lport << 16) | fport, irs, iss, rcvScale);
   if (cookie === null) {
     tcp.stats.sc_badcookie++;
     return null;
@@ -156,6 +208,7 @@ function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, f
   sc.peerMss = cookie.mss;
   sc.sndScale = cookie.scale;
   sc.sack = cookie.sack;
+  sc.rcvScale = rcvScale;
   sc.adv = Math.min(listener.so.rcv.space(), 65_535);
   if (tcp.config.rfc1323 && seg.opts.hasTs) {
     sc.ts = true;
@@ -165,8 +218,11 @@ function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, f
   return sc;
 }
 
-/** Makes a socket and a control block of a half-open connection. `cached`: it is in the table and the lists. */
-function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean): Tcb | null {
+/**
+ * Makes a socket and a control block of a half-open connection. `cached`: it is in the table and the lists. `tfo`: its SYN opens it, and is
+ * still to be answered.
+ */
+function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean, tfo: FastOpen | null = null): Tcb | null {
   const { stats } = tcp;
   const { listener } = sc;
   const route = bareRoute(tcp, sc.faddr, listener.so.fib);
@@ -188,7 +244,8 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean): Tcb
   } else {
     enterTables(tcb);
   }
-  tcb.flags |= TF_INTABLE | (listener.flags & (TF_NODELAY | TF_NOPUSH));
+  tcb.flags |= TF_INTABLE | (listener.flags & (TF_NODELAY | TF_NOPUSH | TF_SNDFIXED | TF_RCVFIXED));
+  takeBlock(tcb, listener);
   tcb.options = listener.options;
   tcb.how = listener.how;
   sendSequences(tcb, sc.iss);
@@ -197,7 +254,8 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean): Tcb
   tcb.peerMss = sc.peerMss;
   if (sc.sndScale >= 0) {
     tcb.sndScale = sc.sndScale;
-    tcb.rcvScale = windowScaleFor(tcp.config.recvbufMax);
+    tcb.rcvScale = sc.rcvScale;
+    tcb.flags |= TF_REQ_SCALE;
   }
   if (sc.ts) {
     tcb.flags |= TF_TSTMP | TF_TSVALID;
@@ -207,11 +265,17 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean): Tcb
   }
   if (sc.sack) tcb.flags |= TF_SACK;
   if (sc.rexmts > 0) tcb.flags |= TF_SYNREXMT;
-  tcb.sndWnd = tcb.maxSndWnd = seg.wnd << tcb.sndScale;
+  tcb.tfo = tfo;
+  // The window of a SYN is not scaled, and it acknowledges nothing.
+  tcb.sndWnd = tcb.maxSndWnd = tfo === null ? seg.wnd << tcb.sndScale : seg.wnd;
   tcb.sndWl1 = seg.seq;
-  tcb.sndWl2 = seg.ack;
+  tcb.sndWl2 = tfo === null ? seg.ack : tcb.sndUna;
+  if (sc.ecn) {
+    ecnStart(tcb);
+    stats.ecn_server_setup++;
+  }
   setState(tcb, TCPS_ESTABLISHED);
-  startConnection(tcb, route, handshakeUs(tcp, sc, seg));
+  startConnection(tcb, route, tfo === null ? handshakeUs(tcp, sc, seg) : -1);
   stats.sc_completed++;
   stats.accepts++;
   stats.connects++;

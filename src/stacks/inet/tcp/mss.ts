@@ -33,6 +33,8 @@ export function mssUpdate(tcb: Tcb, route: Route): void {
   const maxseg = tcb.options === null ? 0 : tcb.options.maxseg;
   if (maxseg > 0 && maxseg < mss) mss = maxseg;
   if ((tcb.flags & TF_TSTMP) !== 0) mss -= TCPOLEN_TSTAMP_APPA;
+  const { plpmtud } = tcb;
+  if (plpmtud !== null && plpmtud.limit > 0 && plpmtud.limit < mss) mss = plpmtud.limit;
   // A path of the least MTU there is, with options, still has room for some bytes.
   tcb.mss = mss > MSS_MIN ? mss : MSS_MIN;
 }

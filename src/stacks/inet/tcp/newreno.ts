@@ -1,14 +1,14 @@
 /**
  * NewReno congestion control: RFC 5681 (slow start, congestion avoidance, restart after idle), RFC 6928 (initial window), RFC 3465
- * (appropriate byte counting), RFC 6582 (the windows of loss recovery).
+ * (appropriate byte counting).
  */
 import { type KobjClass, defineClass } from '../../../kern/kobj.ts';
 import { CC_ECN, CC_NDUPACK, CC_RTO, ccInterface, type CcMethods } from './cc.ts';
 import type { TcpConfig } from './config.ts';
-import { TF_CWNDLIMITED, TF_RTOLOSS, TF_SYNREXMT, type Tcb } from './tcb.ts';
+import { TF_CWNDLIMITED, TF_FASTRECOVERY, TF_RTOLOSS, TF_SYNREXMT, type Tcb } from './tcb.ts';
 
 /** Windows stay far below 2^31. */
-const CWND_MAX = 0x3fffffff;
+export const CWND_MAX = 0x3fffffff;
 
 /** RFC 6928 §2: ten segments, at most 14600 bytes unless that is less than two. */
 export function initialWindow(config: TcpConfig, tcb: Tcb): number {
@@ -16,6 +16,14 @@ export function initialWindow(config: TcpConfig, tcb: Tcb): number {
   if ((tcb.flags & TF_SYNREXMT) !== 0) return tcb.mss;
   const n = config.initcwndSegments;
   return Math.min(n * tcb.mss, Math.max(2 * tcb.mss, n * 1460));
+}
+
+/**
+ * RFC 3465 §2.2, §2.3: how much one ACK may add in slow start, in bytes: L segments; one after a timeout, when a cumulative ACK
+ * may cover what arrived long ago. A scoreboard knows what arrived just now.
+ */
+export function slowStartLimit(config: TcpConfig, tcb: Tcb): number {
+  return (tcb.flags & TF_RTOLOSS) !== 0 && tcb.loss === null ? tcb.mss : config.abcLVar * tcb.mss;
 }
 
 /** RFC 5681 eqn. 4: half of what is in flight. */
@@ -38,8 +46,7 @@ export const newrenoClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConf
       const { mss } = tcb;
       let cwnd = tcb.cwnd;
       if (cwnd < tcb.ssthresh) {
-        // RFC 3465 §2.2, §2.3: L segments an ACK, one after a timeout.
-        const limit = (tcb.flags & TF_RTOLOSS) !== 0 ? mss : config.abcLVar * mss;
+        const limit = slowStartLimit(config, tcb);
         cwnd += acked < limit ? acked : limit;
       } else {
         // RFC 3465 §2.1: one segment for each window acknowledged.
@@ -64,7 +71,7 @@ export const newrenoClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConf
           break;
         case CC_RTO:
           // RFC 5681 §3.1: only the first timeout of a segment lowers the threshold.
-          if (tcb.rxtShift <= 1) tcb.ssthresh = halfFlight(tcb);
+          if (tcb.rxtShift <= 1 && (tcb.flags & (TF_FASTRECOVERY | TF_RTOLOSS)) === 0) tcb.ssthresh = halfFlight(tcb);
           tcb.cwnd = tcb.mss;
           break;
       }
@@ -72,9 +79,6 @@ export const newrenoClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConf
     },
 
     postRecovery: (_config, tcb) => {
-      // RFC 6582 §3.2 step 3, option 1: no burst when little is left in flight.
-      const flight = tcb.sndMax - tcb.sndUna;
-      tcb.cwnd = Math.min(tcb.ssthresh, Math.max(flight, tcb.mss) + tcb.mss);
       tcb.abcBytes = 0;
     },
 

@@ -8,8 +8,10 @@ import { isV4 } from '../../../wire/addr.ts';
 import { seqGt } from '../../../wire/seq.ts';
 import { TCPOLEN_TSTAMP_APPA, TH_ACK, TH_FIN, TH_PUSH, TH_SYN } from '../../../wire/tcp.ts';
 import type { Route } from '../contract.ts';
+import { type FastOpen, fastOpenSent } from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
 import { headersLen, mssUpdate } from './mss.ts';
+import { paceAllow, paceSpent } from './pacing.ts';
 import type { Hole } from './recovery.ts';
 import { SegmentMaker } from './segout.ts';
 import { TCPS_ESTABLISHED, TCPS_LISTEN, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, TCPS_TIME_WAIT, finQueued } from './states.ts';
@@ -58,6 +60,7 @@ export class Output {
       this.#syn(tcb, route);
       return;
     }
+    if (tcb.tfo !== null && tcb.tfo.listener !== null && !this.#fastOpenSyn(tcb, route, tcb.tfo)) return;
     if (tcb.dupAcksOwed > 0 || (tcb.reass !== null && (tcb.flags & TF_ACKNOW) !== 0)) this.#pureAcks(tcb, route);
     this.#data(tcb, route);
   }
@@ -79,11 +82,12 @@ export class Output {
   #syn(tcb: Tcb, route: Route): void {
     const passive = tcb.state === TCPS_SYN_RECEIVED;
     if (tcb.sndNxt === tcb.iss) {
-      if (!this.#maker.syn(tcb, route, passive ? TH_SYN | TH_ACK : TH_SYN)) {
+      const data = this.#maker.syn(tcb, route, passive ? TH_SYN | TH_ACK : TH_SYN);
+      if (data < 0) {
         this.#ensureTimer(tcb);
         return;
       }
-      tcb.sndNxt = (tcb.iss + 1) | 0;
+      tcb.sndNxt = (tcb.iss + 1 + data) | 0;
       if (tcb.sndMax === tcb.iss) {
         tcb.sndMax = tcb.sndNxt;
         this.#time(tcb, tcb.iss);
@@ -92,6 +96,14 @@ export class Output {
     } else if (passive && (tcb.flags & TF_ACKNOW) !== 0) {
       this.#ack(tcb, route);
     }
+  }
+
+  /** The SYN,ACK of a connection that a SYN with data opened (RFC 7413 §4.2.2). False: nothing else may go now. */
+  #fastOpenSyn(tcb: Tcb, route: Route, tfo: FastOpen): boolean {
+    if (!tfo.synDue) return tcb.rxtShift === 0;
+    const gone = this.#maker.syn(tcb, route, TH_SYN | TH_ACK) >= 0;
+    this.#ensureTimer(tcb);
+    return gone && !fastOpenSent(tcb, tfo);
   }
 
   /** Duplicate ACKs, one for each segment out of order, so that the peer can count them; in front of any data. */
@@ -117,17 +129,19 @@ export class Output {
     const { snd } = tcb.so;
     const idle = tcb.sndMax === tcb.sndUna;
     if (idle && snd.cc > 0 && (tcp.time.ms - tcb.sndTime) >>> 0 >= tcb.rto) tcb.cc.afterIdle(tcb);
-    this.#retransmitHoles(tcb, route);
-
     const { mss } = tcb;
     const maxLen = this.#maxPayload(tcb, route);
+    this.#retransmitHoles(tcb, route, maxLen);
+    const { loss } = tcb;
     const wantFin = finQueued(tcb.state);
     let cwndLimited = false;
+    let appLimited = false;
     for (;;) {
       const { cc } = snd;
       const { sndWnd } = tcb;
       const off = (tcb.sndNxt - tcb.sndUna) | 0;
-      const cwnd = tcb.cwnd + tcb.limXmit;
+      // What was reported or is lost is not in flight (RFC 6675 §5's pipe).
+      const cwnd = tcb.cwnd + tcb.limXmit + (loss === null ? 0 : loss.board.sacked + loss.board.lost);
       let win = sndWnd < cwnd ? sndWnd : cwnd;
       const force = (tcb.flags & TF_FORCE) !== 0;
       if (force) {
@@ -144,6 +158,7 @@ export class Output {
           break;
         }
       }
+      if (tcb.paceRate > 0 && len > mss && !force) len = paceAllow(tcb, len);
       let tail = off + len === cc;
       if (len > mss) {
         if (len > maxLen) {
@@ -158,12 +173,15 @@ export class Output {
       const fin = wantFin && tail;
       if (!this.#worthSending(tcb, len, tail, fin, idle, force)) {
         cwndLimited = off + len < cc && cwnd < sndWnd;
+        appLimited = off + len === cc;
         break;
       }
       if (!this.#send(tcb, route, len, off, tail, fin, force)) return;
       if (len === 0) break;
     }
+    if (loss !== null && loss.board.lost > 0) cwndLimited = true;
     tcb.flags = cwndLimited ? tcb.flags | TF_CWNDLIMITED : tcb.flags & ~TF_CWNDLIMITED;
+    tcb.recovery.afterOutput(tcb, appLimited);
     this.#afterwards(tcb);
   }
 
@@ -227,6 +245,8 @@ export class Output {
     if (len === 0 && !fin) return true;
     tcb.sndTime = tcp.time.ms;
     const next = (seq + len + (fin ? 1 : 0)) | 0;
+    tcb.recovery.sent(tcb, seq, next);
+    if (tcb.paceRate > 0) paceSpent(tcb, len);
     if (fin) tcb.flags |= TF_SENTFIN;
     if (force && timerArmed(tcb, T_PERSIST)) {
       // A probe beyond the window: sent, but what comes after it still begins there.
@@ -236,7 +256,7 @@ export class Output {
     tcb.sndNxt = next;
     if (seqGt(next, tcb.sndMax)) {
       // Karn: what begins with bytes that went before is not timed.
-      if ((tcb.flags & TF_TIMING) === 0 && seq === tcb.sndMax) this.#time(tcb, seq);
+      if (tcb.loss === null && (tcb.flags & TF_TIMING) === 0 && seq === tcb.sndMax) this.#time(tcb, seq);
       tcb.sndMax = next;
     }
     if (!timerArmed(tcb, T_REXMT)) {
@@ -246,22 +266,24 @@ export class Output {
     return true;
   }
 
-  /** What loss recovery wants sent again, whatever the congestion window says; never beyond what was sent before. */
-  #retransmitHoles(tcb: Tcb, route: Route): void {
+  /** What loss recovery wants sent again, as much as it says may go; never beyond what was sent before. */
+  #retransmitHoles(tcb: Tcb, route: Route, maxLen: number): void {
     const hole = this.#hole;
-    while (tcb.recovery.next(tcb, hole)) {
+    while (tcb.recovery.next(tcb, hole, tcb.paceRate > 0 ? paceAllow(tcb, maxLen) : maxLen)) {
       const off = (hole.seq - tcb.sndUna) | 0;
       const { cc } = tcb.so.snd;
       const out = (tcb.sndMax - hole.seq) | 0;
       let len = Math.min(hole.len, cc - off, out);
       if (len < 0) len = 0;
       const fin = (tcb.flags & TF_SENTFIN) !== 0 && off + len === cc && out > len;
-      if (len === 0 && !fin) continue;
+      if (len === 0 && !fin) return;
       const flags = TH_ACK | (fin ? TH_FIN : 0) | (off + len === cc && len > 0 ? TH_PUSH : 0);
       if (!this.#maker.data(tcb, route, hole.seq, off, len, flags, false)) {
         this.#ensureTimer(tcb);
         return;
       }
+      tcb.recovery.sent(tcb, hole.seq, (hole.seq + len + (fin ? 1 : 0)) | 0);
+      if (tcb.paceRate > 0) paceSpent(tcb, len);
       this.#tcp.stats.sndrexmitpack++;
       this.#tcp.stats.sndrexmitbyte += len;
       tcb.retransmits++;

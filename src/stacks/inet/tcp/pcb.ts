@@ -13,6 +13,7 @@ import type { TcpInst } from './inst.ts';
 import { TCPS_CLOSED, TCPS_LISTEN, TCPS_SYN_SENT, setState } from './states.ts';
 import { TF_BOUND, TF_DEAD, TF_INTABLE, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_KEEP, type Tcb } from './tcb.ts';
 import { timerArm } from './timerset.ts';
+import { windowScaleFor } from './window.ts';
 
 /** An IPv4 address on an IPv6 socket (RFC 4291 mapped) will be a matter of IPV6_V6ONLY; other families never fit. */
 function familyFits(so: Socket, addr: IpAddr): boolean {
@@ -106,7 +107,11 @@ export function tcpConnect(tcp: TcpInst, tcb: Tcb, addr: SockAddr): Errno | null
   enterTables(tcb);
   tcb.flags |= TF_INTABLE;
   const { config } = tcp;
-  if (config.rfc1323) tcb.flags |= TF_TSTMP | TF_REQ_SCALE;
+  if (config.rfc1323) {
+    tcb.flags |= TF_TSTMP | TF_REQ_SCALE;
+    // Now, and not when the answer comes: the sysctl may have changed by then.
+    tcb.rcvScale = windowScaleFor(config.recvbufMax);
+  }
   if (config.sackEnable) tcb.flags |= TF_SACK;
   tcp.touch();
   tcb.tsOffset = tcp.isn.tsOffset(laddr, faddr, tcb.lport, fport);

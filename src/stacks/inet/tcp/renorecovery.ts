@@ -5,6 +5,7 @@
 import { seqGeq, seqGt } from '../../../wire/seq.ts';
 import { CC_NDUPACK, CC_RTO } from './cc.ts';
 import type { Hole, Recovery } from './recovery.ts';
+import { rttOnAck } from './rtt.ts';
 import { TF_FASTRECOVERY, TF_FASTREXMT, TF_PARTIALACK, TF_RTOLOSS, TF_TIMING, T_REXMT, type Tcb } from './tcb.ts';
 import { timerArm } from './timerset.ts';
 
@@ -13,6 +14,12 @@ const DUP_THRESH = 3;
 
 export const renoRecovery: Recovery = {
   name: 'newreno',
+
+  sent: () => undefined,
+  sackAck: () => undefined,
+  timer: () => undefined,
+  afterOutput: () => undefined,
+  detach: () => undefined,
 
   dupAck(tcb) {
     const { tcp, mss } = tcb;
@@ -44,21 +51,26 @@ export const renoRecovery: Recovery = {
     tcp.mark(tcb);
   },
 
-  newAck(tcb, ack, acked) {
+  newAck(tcb, seg, acked) {
+    const { tcp, mss } = tcb;
+    const { ack } = seg;
+    rttOnAck(tcp, tcb, seg);
     tcb.dupAcks = 0;
     tcb.limXmit = 0;
     if ((tcb.flags & TF_FASTRECOVERY) === 0) {
       if (seqGeq(ack, tcb.recover)) tcb.flags &= ~TF_RTOLOSS;
       // `recover` follows, so that it never falls half the sequence space behind; what it says stays the same.
       if (seqGt(ack, tcb.recover)) tcb.recover = (ack - 1) | 0;
-      return false;
+      return acked;
     }
     if (seqGeq(ack, tcb.recover)) {
       tcb.flags &= ~(TF_FASTRECOVERY | TF_FASTREXMT | TF_PARTIALACK);
-      return false;
+      // RFC 6582 §3.2 step 3, option 1: no burst when little is left in flight.
+      const flight = (tcb.sndMax - ack) | 0;
+      tcb.cwnd = Math.min(tcb.ssthresh, Math.max(flight, mss) + mss);
+      return acked;
     }
     // RFC 6582 §3.2 step 3: a partial ACK shows the next hole.
-    const { tcp, mss } = tcb;
     tcp.stats.partialack++;
     tcb.cwnd -= acked;
     if (acked >= mss) tcb.cwnd += mss;
@@ -67,14 +79,15 @@ export const renoRecovery: Recovery = {
     if ((tcb.flags & TF_PARTIALACK) === 0) timerArm(tcb, T_REXMT, tcb.rto);
     tcb.flags = (tcb.flags | TF_FASTREXMT | TF_PARTIALACK) & ~TF_TIMING;
     tcp.mark(tcb);
-    return true;
+    return -1;
   },
 
   rto(tcb) {
-    tcb.flags = (tcb.flags | TF_RTOLOSS) & ~(TF_FASTRECOVERY | TF_FASTREXMT | TF_PARTIALACK);
+    tcb.sndNxt = tcb.sndUna;
     tcb.dupAcks = 0;
     tcb.limXmit = 0;
     tcb.cc.congSignal(tcb, CC_RTO);
+    tcb.flags = (tcb.flags | TF_RTOLOSS) & ~(TF_FASTRECOVERY | TF_FASTREXMT | TF_PARTIALACK);
     tcb.recover = tcb.sndMax;
   },
 
@@ -84,5 +97,11 @@ export const renoRecovery: Recovery = {
     hole.seq = tcb.sndUna;
     hole.len = tcb.mss;
     return true;
+  },
+
+  resend(tcb) {
+    tcb.sndNxt = tcb.sndUna;
+    tcb.flags &= ~TF_TIMING;
+    tcb.tcp.mark(tcb);
   },
 };

@@ -107,7 +107,11 @@ export function sendReset(tcp: TcpInst, seg: Segment): void {
 /** Time of a connection's own budget of challenge ACKs, in milliseconds (RFC 5961 §7). */
 const CHALLENGE_WINDOW_MS = 5000;
 
-/** May an ACK be sent that only answers something odd? By the limits of the connection, then of the host. */
+/**
+ * May an ACK be sent that only answers something odd? A connection has a budget of its own and nothing else, so that what is spent
+ * on one says nothing about another (RFC 5961 §7 asks for a limit; CVE-2016-5696 is what a shared one tells). Records that are no
+ * connection yet, or no more (null), share one.
+ */
 export function challengeAllowed(tcp: TcpInst, tcb: Tcb | null): boolean {
   const { config, limits, stats, time } = tcp;
   if (tcb !== null) {
@@ -119,6 +123,9 @@ export function challengeAllowed(tcp: TcpInst, tcb: Tcb | null): boolean {
       stats.challengelimited++;
       return false;
     }
+    tcb.challenges++;
+    stats.challengeack++;
+    return true;
   }
   if ((time.ms - limits.challengeMs) >>> 0 >= 1000) {
     // Drawn anew each second, from half to one and a half: a count that strangers can see must not tell (CVE-2016-5696).
@@ -130,7 +137,6 @@ export function challengeAllowed(tcp: TcpInst, tcb: Tcb | null): boolean {
     return false;
   }
   limits.challengesLeft--;
-  if (tcb !== null) tcb.challenges++;
   stats.challengeack++;
   return true;
 }

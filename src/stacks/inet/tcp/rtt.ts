@@ -27,7 +27,6 @@ export function rttUpdate(tcp: TcpInst, tcb: Tcb, us: number): void {
   }
   tcp.stats.rttupdated++;
   tcb.rto = rttBase(tcp, tcb);
-  tcb.cc.rttSample(tcb, r);
 }
 
 /** The timeout without backoff: SRTT + max(G, 4 * RTTVAR), within its bounds. Milliseconds. */
@@ -52,6 +51,11 @@ export function rttOnAck(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     rttUpdate(tcp, tcb, (tcp.time.us - tcb.rttUs) | 0);
     return;
   }
+  rttEcho(tcp, tcb, seg);
+}
+
+/** A measurement by the timestamp that an ACK echoes: good also for what was sent more than once. */
+export function rttEcho(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   if ((tcb.flags & TF_TSTMP) === 0 || !seg.opts.hasTs || seg.opts.tsEcr === 0) return;
   // RFC 7323 §4.1: the echo tells which of several transmissions was answered.
   const ms = (((tcp.time.ms + tcb.tsOffset) | 0) - seg.opts.tsEcr) | 0;

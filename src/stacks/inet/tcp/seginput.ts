@@ -4,8 +4,10 @@
  */
 import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
-import { ackInput, ackNew } from './ackin.ts';
+import { ackInput, ackNew, windowOpened } from './ackin.ts';
 import { dataInput, deliver, dropAfterClose } from './datain.ts';
+import { ecnInput } from './ecn.ts';
+import { fastOpenInput } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { Reass } from './reass.ts';
 import { challengeAllowed } from './respond.ts';
@@ -22,6 +24,7 @@ const PAWS_IDLE_MS = 24 * 24 * 3600 * 1000;
 export function segmentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   tcb.rcvTime = tcp.time.ms;
   const { opts } = seg;
+  if (tcb.tfo !== null && !fastOpenInput(tcp, tcb, tcb.tfo, seg)) return;
   if (
     tcb.state === TCPS_ESTABLISHED &&
     (seg.flags & (TH_SYN | TH_FIN | TH_RST | TH_URG | TH_ACK)) === TH_ACK &&
@@ -30,6 +33,7 @@ export function segmentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     tcb.reass === null &&
     tcb.urgent === null &&
     tcb.dupAcks === 0 &&
+    opts.nsack === 0 &&
     (tcb.flags & (TF_FASTRECOVERY | TF_DETACHED)) === 0 &&
     ((tcb.flags & TF_TSTMP) === 0 || (opts.hasTs && seqGeq(opts.tsVal, tcb.tsRecent)))
   ) {
@@ -44,6 +48,7 @@ export function segmentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
 
 /** The next segment in order, with a good ACK: RFC 9293's steps with all questions answered. */
 function predicted(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): void {
+  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg);
   if ((tcb.flags & TF_TSTMP) !== 0 && seqLeq(seg.seq, tcb.lastAckSent)) {
     tcb.tsRecent = seg.opts.tsVal;
     tcb.tsRecentMs = tcp.time.ms;
@@ -53,6 +58,7 @@ function predicted(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): void {
   tcb.sndWl2 = seg.ack;
   if (wnd !== tcb.sndWnd) {
     // Wider or narrower, it may let something go.
+    if (tcb.sndWnd === 0) windowOpened(tcb);
     tcb.sndWnd = wnd;
     if (wnd > tcb.maxSndWnd) tcb.maxSndWnd = wnd;
     if (tcb.so.snd.cc > 0) tcp.mark(tcb);
@@ -93,6 +99,7 @@ function slowInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     stats.rcvnoack++;
     return;
   }
+  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg);
   if (!ackInput(tcp, tcb, seg)) return;
   if ((seg.flags & TH_URG) !== 0 && seg.urp !== 0 && !finReceived(tcb.state)) {
     urgentInput(tcb, seg);

@@ -2,7 +2,7 @@
  * Makes the segments of a connection: payload from the send buffer (copied into the frame's own buffer when it fits, by reference
  * otherwise), options, header, and the pseudo-header's sum; the link or the network layer finishes the checksum.
  */
-import { TX_CSUM, TX_TSO4, TX_TSO6 } from '../../../kern/packet.ts';
+import { TX_CSUM, TX_TSO4, TX_TSO6, type TxPacket } from '../../../kern/packet.ts';
 import { isV4 } from '../../../wire/addr.ts';
 import { put16 } from '../../../wire/bytes.ts';
 import { fold } from '../../../wire/checksum.ts';
@@ -15,18 +15,28 @@ import {
   TCP_SUM,
   TCP_URP,
   TH_ACK,
+  TH_ECE,
   TH_SYN,
   TH_URG,
   putTcp,
   putTstamp,
 } from '../../../wire/tcp.ts';
 import type { Route } from '../contract.ts';
+import { ecnHow, ecnOutput, ecnSynFlags } from './ecn.ts';
+import {
+  FASTOPEN_COOKIE_LEN,
+  type FastOpen,
+  fastOpenLen,
+  fastOpenOffer,
+  putFastOpenClient,
+  putFastOpenCookie,
+} from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
-import { mssToOffer, mssUpdate } from './mss.ts';
+import { headersLen, mssOfPeer, mssToOffer, mssUpdate } from './mss.ts';
 import { putSack, putSynOptions, synOptionsLen } from './options.ts';
-import { TF_ACKNOW, TF_DELACK, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_DELACK, type Tcb } from './tcb.ts';
+import { TF_ACKNOW, TF_DELACK, TF_FORCE, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_DELACK, type Tcb } from './tcb.ts';
 import { timerStop } from './timerset.ts';
-import { TCP_MAXWIN, takeWindowField, windowScaleFor } from './window.ts';
+import { TCP_MAXWIN, takeWindowField } from './window.ts';
 
 export class SegmentMaker {
   readonly #tcp: TcpInst;
@@ -77,6 +87,13 @@ export class SegmentMaker {
       urp = ahead > 0xffff ? 0xffff : ahead;
       tcp.stats.sndurg++;
     }
+    let { how } = tcb;
+    const { ecn } = tcb;
+    if (ecn !== null) {
+      const probe = (tcb.flags & TF_FORCE) !== 0;
+      flags |= ecnOutput(tcb, ecn, seq, len, probe);
+      how = ecnHow(tcb, ecn, seq, len, probe);
+    }
     putTcp(b, o, tcb.lport, tcb.fport, seq, tcb.rcvNxt, hdrLen, flags, takeWindowField(tcb));
     put16(b, o + TCP_URP, urp);
     const total = hdrLen + len;
@@ -91,7 +108,7 @@ export class SegmentMaker {
     }
     this.#acked(tcb);
     tcp.stats.sndtotal++;
-    const err = tcp.ip.output(pkt, route, tcb.laddr, tcb.faddr, IPPROTO_TCP, tcb.how);
+    const err = tcp.ip.output(pkt, route, tcb.laddr, tcb.faddr, IPPROTO_TCP, how);
     if (err === null) return true;
     tcp.stats.snderror++;
     // The path turned out narrower than the route said when the segment was made.
@@ -100,30 +117,46 @@ export class SegmentMaker {
     return true;
   }
 
-  /** Sends our SYN, or SYN,ACK where the peer's SYN has come (simultaneous open). */
-  syn(tcb: Tcb, route: Route, flags: number): boolean {
+  /**
+   * Sends our SYN, or SYN,ACK where the peer's SYN has come (simultaneous open, fast open). How many bytes of data went with it; -1: no slot.
+   */
+  syn(tcb: Tcb, route: Route, flags: number): number {
     const tcp = this.#tcp;
     const pkt = route.ifp.txAlloc();
     if (pkt === null) {
       tcp.stats.sndnobufs++;
-      return false;
+      return -1;
     }
     const ts = (tcb.flags & TF_TSTMP) !== 0;
     const sack = (tcb.flags & TF_SACK) !== 0;
-    const scale = (tcb.flags & TF_REQ_SCALE) !== 0 ? windowScaleFor(tcp.config.recvbufMax) : -1;
-    const hdrLen = TCP_HDR_LEN + synOptionsLen(ts, sack, scale);
+    const passive = (flags & TH_ACK) !== 0;
+    const scale = (tcb.flags & TF_REQ_SCALE) !== 0 ? tcb.rcvScale : -1;
+    const plainLen = TCP_HDR_LEN + synOptionsLen(ts, sack, scale);
+    const { tfo } = tcb;
+    const offer = passive || tfo === null ? null : fastOpenOffer(tcp, tcb);
+    let hdrLen = plainLen;
+    if (offer !== null) hdrLen += fastOpenLen(offer.cookie === null ? 0 : offer.cookie.length);
+    else if (tfo !== null && tfo.renew) hdrLen += FASTOPEN_COOKIE_LEN;
+    let n = 0;
+    if (offer !== null && offer.cookie !== null) n = this.#synData(tcb, tfo as FastOpen, route, pkt, offer.mss, hdrLen);
+    if (offer !== null) (tfo as FastOpen).asked = true;
+    const again = tcb.sndMax !== tcb.iss;
+    if (!passive) flags |= ecnSynFlags(tcb, again);
+    else if (tcb.ecn !== null && tcb.ecn.on) flags |= TH_ECE;
     const o = pkt.prepend(hdrLen);
     // The window of a SYN is not scaled: RFC 7323 §2.2.
     const win = Math.min(tcb.so.rcv.space(), TCP_MAXWIN);
-    putTcp(pkt.bytes, o, tcb.lport, tcb.fport, tcb.iss, (flags & TH_ACK) !== 0 ? tcb.rcvNxt : 0, hdrLen, flags | TH_SYN, win);
+    putTcp(pkt.bytes, o, tcb.lport, tcb.fport, tcb.iss, passive ? tcb.rcvNxt : 0, hdrLen, flags | TH_SYN, win);
     const mss = mssToOffer(route, tcb.faddr, tcb.options === null ? 0 : tcb.options.maxseg);
     const tsVal = (tcp.time.ms + tcb.tsOffset) | 0;
     putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, ts, sack, scale, tsVal, tcb.tsRecent);
-    put16(pkt.bytes, o + TCP_SUM, fold(tcb.phSum + hdrLen));
+    if (offer !== null) putFastOpenClient(pkt.bytes, o + plainLen, offer.cookie);
+    else if (tfo !== null && tfo.renew) putFastOpenCookie(tcp, pkt.bytes, o + plainLen, tcb.laddr, tcb.faddr);
+    put16(pkt.bytes, o + TCP_SUM, fold(tcb.phSum + hdrLen + n));
     pkt.csumStart = o;
     pkt.csumOffset = TCP_SUM;
     pkt.flags |= TX_CSUM;
-    if ((flags & TH_ACK) !== 0) {
+    if (passive) {
       const edge = (tcb.rcvNxt + win) | 0;
       if (seqGt(edge, tcb.rcvAdv)) tcb.rcvAdv = edge;
       this.#acked(tcb);
@@ -135,7 +168,19 @@ export class SegmentMaker {
       tcp.stats.snderror++;
       tcb.softError = err;
     }
-    return true;
+    return n;
+  }
+
+  /** Data into our first SYN (RFC 7413 §4.2.1): as much as one segment takes that the server is known to accept. */
+  #synData(tcb: Tcb, tfo: FastOpen, route: Route, pkt: TxPacket, peerMss: number, hdrLen: number): number {
+    const tcp = this.#tcp;
+    const mss = Math.min(mssOfPeer(tcp, tcb.faddr, peerMss), route.mtu - headersLen(tcb.faddr));
+    const n = Math.min(tcb.so.snd.cc, mss - (hdrLen - TCP_HDR_LEN), pkt.room());
+    if (n <= 0) return 0;
+    tcb.so.snd.copyOut(0, n, pkt.bytes, pkt.append(n));
+    tfo.synData = n;
+    tcp.stats.tfo_active++;
+    return n;
   }
 
   /** What we owed is paid by the segment that goes out. */

@@ -1,27 +1,33 @@
 /** Socket options of level IPPROTO_TCP (tcp(4)), TTL and TOS of level IPPROTO_IP, and what SOL_SOCKET's mean for TCP. */
 import type { Errno } from '../../../kern/errno.ts';
 import type { SockOpt } from '../../../kern/socket/protosw.ts';
-import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF, SO_SETFIB } from '../../../kern/socket/soconst.ts';
+import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF, SO_SETFIB, SO_SNDBUF } from '../../../kern/socket/soconst.ts';
 import { sosetfib } from '../../../kern/socket/sockopt.ts';
 import { IPPROTO_IP, IPPROTO_TCP } from '../../../wire/ipv4.ts';
+import { IPTOS_ECN_MASK } from './ecn.ts';
 import { keepCnt, keepIdleMs, keepInitMs, keepIntvlMs, startKeepalive } from './establish.ts';
+import { FastOpen } from './fastopen.ts';
+import { ccName, setCongestion, switchBlock } from './functions.ts';
 import { tcpInfo } from './info.ts';
 import type { TcpInst } from './inst.ts';
 import { mssUpdate } from './mss.ts';
-import { TCPS_ESTABLISHED } from './states.ts';
-import { TF_ACKNOW, TF_DEAD, TF_NODELAY, TF_NOPUSH, type Tcb, type TcbOptions } from './tcb.ts';
+import { TCPS_ESTABLISHED, TCPS_LISTEN } from './states.ts';
+import { TF_ACKNOW, TF_DEAD, TF_NODELAY, TF_NOPUSH, TF_RCVFIXED, TF_SNDFIXED, type Tcb, type TcbOptions } from './tcb.ts';
 import { windowUpdateDue } from './window.ts';
 
 /** FreeBSD's numbers (netinet/tcp.h). TCP_USER_TIMEOUT is Linux's option; its number here is our own. */
 export const TCP_NODELAY = 1;
 export const TCP_MAXSEG = 2;
 export const TCP_NOPUSH = 4;
+export const TCP_MD5SIG = 16;
 export const TCP_INFO = 32;
 export const TCP_CONGESTION = 64;
 export const TCP_KEEPINIT = 128;
 export const TCP_KEEPIDLE = 256;
 export const TCP_KEEPINTVL = 512;
 export const TCP_KEEPCNT = 1024;
+export const TCP_FASTOPEN = 1025;
+export const TCP_FUNCTION_BLK = 8192;
 export const TCP_USER_TIMEOUT = 16_384;
 /** netinet/in.h. */
 export const IP_TOS = 3;
@@ -47,7 +53,11 @@ function generic(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
       tcp.touch();
       if (tcb.state >= TCPS_ESTABLISHED && (tcb.flags & TF_DEAD) === 0) startKeepalive(tcb);
       return null;
+    case SO_SNDBUF:
+      tcb.flags |= TF_SNDFIXED;
+      return null;
     case SO_RCVBUF:
+      tcb.flags |= TF_RCVFIXED;
       if (tcb.state >= TCPS_ESTABLISHED && windowUpdateDue(tcb)) {
         tcb.flags |= TF_ACKNOW;
         tcp.mark(tcb);
@@ -69,16 +79,15 @@ function setTcp(tcp: TcpInst, tcb: Tcb, name: number, value: unknown): Errno | n
       return setFlag(tcp, tcb, TF_NODELAY, value, true);
     case TCP_NOPUSH:
       return setFlag(tcp, tcb, TF_NOPUSH, value, false);
-    case TCP_CONGESTION: {
-      const cc = typeof value === 'string' ? tcp.algorithms.get(value) : undefined;
-      if (cc === undefined) return 'ENOENT';
-      if (cc === tcb.cc) return null;
-      tcb.cc.destroy(tcb);
-      tcb.ccData = null;
-      tcb.cc = cc;
-      if (tcb.state >= TCPS_ESTABLISHED) cc.connInit(tcb);
-      return null;
-    }
+    case TCP_CONGESTION:
+      return typeof value === 'string' ? setCongestion(tcp, tcb, value) : 'EINVAL';
+    case TCP_FUNCTION_BLK:
+      return typeof value === 'string' ? switchBlock(tcp, tcb, value) : 'EINVAL';
+    case TCP_FASTOPEN:
+      return setFastOpen(tcb, value);
+    case TCP_MD5SIG:
+      // RFC 2385 is obsolete, and its successor (RFC 5925) is not built: who asks for it must not believe that it is on.
+      return integer(value, 0, 0x7fffffff) === 0 ? null : 'EOPNOTSUPP';
     case TCP_MAXSEG: {
       const maxseg = integer(value, 1, 65_495);
       if (maxseg === null || maxseg < tcp.config.minmss || (tcb.state >= TCPS_ESTABLISHED && maxseg > tcb.mss)) return 'EINVAL';
@@ -107,6 +116,16 @@ function setTcp(tcp: TcpInst, tcb: Tcb, name: number, value: unknown): Errno | n
     default:
       return 'ENOPROTOOPT';
   }
+}
+
+/** On a listener: take data in SYNs; before connect(2): send it there, with sendto(2). EISCONN later. */
+function setFastOpen(tcb: Tcb, value: unknown): Errno | null {
+  const on = integer(value, 0, 0x7fffffff);
+  if (on === null) return 'EINVAL';
+  if (tcb.state > TCPS_LISTEN || (tcb.flags & TF_DEAD) !== 0) return 'EISCONN';
+  if (on === 0 && tcb.tfo === null) return null;
+  (tcb.tfo ??= new FastOpen()).enabled = on !== 0;
+  return null;
 }
 
 function setOption(tcb: Tcb, change: Partial<TcbOptions>): void {
@@ -143,7 +162,16 @@ function getTcp(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
       sopt.value = tcb.mss > 0 ? tcb.mss : (tcb.options?.maxseg ?? 0) || tcp.config.mssdflt;
       return null;
     case TCP_CONGESTION:
-      for (const [name, cc] of tcp.algorithms) if (cc === tcb.cc) sopt.value = name;
+      sopt.value = ccName(tcb);
+      return null;
+    case TCP_FUNCTION_BLK:
+      sopt.value = tcb.fb.name;
+      return null;
+    case TCP_FASTOPEN:
+      sopt.value = tcb.tfo !== null && tcb.tfo.enabled ? 1 : 0;
+      return null;
+    case TCP_MD5SIG:
+      sopt.value = 0;
       return null;
     case TCP_KEEPINIT:
       sopt.value = Math.floor(keepInitMs(tcb) / 1000);
@@ -177,6 +205,7 @@ function ipOption(tcb: Tcb, sopt: SockOpt): Errno | null {
   }
   const value = integer(sopt.value, key === 'ttl' ? 1 : 0, 255);
   if (value === null) return 'EINVAL';
-  tcb.how = { ...tcb.how, [key]: value };
+  // The two low bits of the type of service are TCP's own (RFC 3168 §5).
+  tcb.how = { ...tcb.how, [key]: key === 'tos' ? value & ~IPTOS_ECN_MASK : value };
   return null;
 }

@@ -2,6 +2,7 @@
  * The eleven states (RFC 9293 §3.3.2) in FreeBSD's order, so that "has received a SYN", "is synchronised" are comparisons. Every
  * transition goes through `setState`, which holds the diagram as a table.
  */
+import { reportState } from './statereport.ts';
 import type { Tcb } from './tcb.ts';
 
 export const TCPS_CLOSED = 0;
@@ -82,6 +83,7 @@ export function setState(tcb: Tcb, next: number): void {
     );
   }
   tcb.state = next;
+  if (tcp.kernel.diag.state.hasSubscribers) reportState(tcb, stateName(before), stateName(next));
   if (tcp.log.enabled('trace')) {
     tcp.log.trace({ lport: tcb.lport, fport: tcb.fport }, `${stateName(before)} -> ${stateName(next)}`);
   }

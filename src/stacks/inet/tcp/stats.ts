@@ -62,7 +62,7 @@ export class TcpStats {
   rstchallenge = 0;
   /** SYN on a synchronised connection. */
   synchallenge = 0;
-  /** Challenge ACKs sent; held back by the limits of one connection, of all. */
+  /** Challenge ACKs sent; held back by the limits. */
   challengeack = 0;
   challengelimited = 0;
   /** Segments for no connection and no listener; resets sent; resets held back. */
@@ -100,6 +100,24 @@ export class TcpStats {
   fastrexmit = 0;
   partialack = 0;
   limitedtransmit = 0;
+  /** Recoveries by SACK, and what they sent again: pieces, bytes; retransmissions that were lost. */
+  sack_recovery_episode = 0;
+  sack_rexmits = 0;
+  sack_rexmit_bytes = 0;
+  sack_lostrexmits = 0;
+  /** SACK blocks that came; that name what cannot be; of duplicates (RFC 2883); splits refused by the limit of ranges; reneging peers. */
+  sack_rcv_blocks = 0;
+  sack_badblock = 0;
+  rcvdsack = 0;
+  sack_limited = 0;
+  sack_renege = 0;
+  /** RACK: times that the reordering window ran out; tail loss probes, and losses that they repaired; reductions taken back. */
+  rackreo = 0;
+  tlpprobe = 0;
+  tlprecovered = 0;
+  spuriousrexmit = 0;
+  /** Slow start left because delay grew (HyStart++). */
+  hystartexit = 0;
   segstimed = 0;
   rttupdated = 0;
   mturesent = 0;
@@ -123,6 +141,8 @@ export class TcpStats {
   sc_sendcookie = 0;
   sc_recvcookie = 0;
   sc_badcookie = 0;
+  /** SYNs from an address that no route leads to. */
+  sc_noroute = 0;
 
   /** TIME-WAIT: entered, taken before their time, reused by a new connection, segments that came, resets ignored. */
   tw_added = 0;
@@ -131,11 +151,55 @@ export class TcpStats {
   tw_rcv = 0;
   tw_rstignored = 0;
 
-  /** ICMP about a connection: that is not there, taken, with a sequence number that cannot be, path MTU lowered, source quench. */
+  /** ICMP about a connection: that is not there, taken, with a sequence number or an MTU that cannot be, path MTU lowered, source quench. */
   icmpnoconn = 0;
   icmptaken = 0;
   icmpbadseq = 0;
+  icmpbadmtu = 0;
   quenchignored = 0;
+
+  /**
+   * Explicit congestion notification: connections with it that we opened, that we accepted; marks that came (CE, ECT(0), ECT(1)), ECE that
+   * came, times the window was lowered for it; segments sent as ECT(0).
+   */
+  ecn_client_setup = 0;
+  ecn_server_setup = 0;
+  ecn_rcvce = 0;
+  ecn_rcvect0 = 0;
+  ecn_rcvect1 = 0;
+  ecn_rcvece = 0;
+  ecn_rcwnd = 0;
+  ecn_sndect0 = 0;
+
+  /**
+   * TCP Fast Open. Server: cookies asked for, wrong ones, refused because too many are pending, connections opened by a SYN. Client: SYNs with
+   * data, their data taken, cookies received, servers to which such SYNs get lost.
+   */
+  tfo_request = 0;
+  tfo_badcookie = 0;
+  tfo_full = 0;
+  tfo_passive = 0;
+  tfo_active = 0;
+  tfo_accepted = 0;
+  tfo_cookie = 0;
+  tfo_blackhole = 0;
+
+  /** Black holes: segments made smaller, DF taken off, given up (it was not the size); probes upward: sent, arrived, lost. */
+  pmtudblackhole = 0;
+  pmtudblackholecut = 0;
+  pmtudblackholefailed = 0;
+  pmtudprobe = 0;
+  pmtudprobeok = 0;
+  pmtudprobelost = 0;
+
+  /** Buffers that grew, receiving and sending; that did not because memory is short; windows kept small for that. */
+  rcvbufgrown = 0;
+  sndbufgrown = 0;
+  bufpressure = 0;
+  rcvpressure = 0;
+
+  /** Connections handed to another function block. */
+  fbswitched = 0;
 
   /** A transition that is not in the table of states. Always 0. */
   badstate = 0;

@@ -5,10 +5,12 @@
  * The SYN,ACK is sent again after 1, 2, 4 ... seconds. Records that wait for the same step stand in one list, which is in the order of time.
  */
 import { Callout } from '../../../kern/callout.ts';
-import { TCP_HDR_LEN, TH_ACK, TH_SYN, putTcp } from '../../../wire/tcp.ts';
+import { TCP_HDR_LEN, TH_ACK, TH_ECE, TH_SYN, putTcp } from '../../../wire/tcp.ts';
 import { seqLeq } from '../../../wire/seq.ts';
 import { CONN_SYN, Conn } from './conn.ts';
+import { ecnAsked } from './ecn.ts';
 import { keepAddr } from './establish.ts';
+import { FASTOPEN_COOKIE_LEN, putFastOpenCookie } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { mssToOffer, mssOfPeer } from './mss.ts';
 import { putSynOptions, synOptionsLen } from './options.ts';
@@ -35,8 +37,12 @@ export class SynConn extends Conn {
   tsRecent = 0;
   tsOffset = 0;
   wnd = 0;
-  /** The window we told it, in bytes. */
+  /** The window we told it, in bytes, and the scale of those to come: the sysctl may change before its ACK. */
   adv = 0;
+  rcvScale = 0;
+  /** ECN was asked for and is agreed to; a cookie for fast open was asked for. */
+  ecn = false;
+  fastopen = false;
   /** When the SYN,ACK was sent, if the ACK can measure that, and how often it was sent again. */
   timed = false;
   sentUs = 0;
@@ -84,9 +90,45 @@ export class SynCache {
     const tcp = this.#tcp;
     const { config, stats } = tcp;
     const embryos = (listener.embryos ??= new Embryos());
-    const sc = new SynConn(listener);
+    const sc = this.#fill(listener, seg, lport, fport);
+    if (sc === null) return;
+    if (this.#full(listener, embryos)) {
+      stats.sc_overflow++;
+      if (config.syncookies) {
+        const { laddr, faddr, irs, peerMss, sndScale, sack, rcvScale } = sc;
+        sc.iss = this.cookies.make(laddr, faddr, (lport << 16) | fport, irs, peerMss, sndScale, sack, rcvScale);
+        // There is no room in a cookie for it.
+        sc.ecn = false;
+        stats.sc_sendcookie++;
+        this.#sendSynAck(sc);
+        return;
+      }
+      const oldest = embryos.count > 0 ? embryos.head : this.#oldest();
+      if (oldest !== null) this.drop(oldest);
+      stats.sc_dropped++;
+    }
+    this.#number(sc, floor);
+    this.#enter(sc, embryos);
+    this.#sendSynAck(sc);
+  }
+
+  /** The record of a SYN that opens its connection at once (fast open): in no table. Null: no way back. */
+  record(listener: Tcb, seg: Segment, lport: number, fport: number, floor: number | null): SynConn | null {
+    const sc = this.#fill(listener, seg, lport, fport);
+    if (sc !== null) this.#number(sc, floor);
+    return sc;
+  }
+
+  /** What a SYN says. */
+  #fill(listener: Tcb, seg: Segment, lport: number, fport: number): SynConn | null {
+    const tcp = this.#tcp;
+    const { config } = tcp;
     const route = bareRoute(tcp, seg.ip.src, listener.so.fib);
-    if (route === null) return;
+    if (route === null) {
+      tcp.stats.sc_noroute++;
+      return null;
+    }
+    const sc = new SynConn(listener);
     sc.laddr = keepAddr(seg.ip.dst, route.src);
     sc.faddr = keepAddr(seg.ip.src, route.dst);
     sc.lport = lport;
@@ -102,25 +144,20 @@ export class SynCache {
       sc.tsOffset = tcp.isn.tsOffset(sc.laddr, sc.faddr, lport, fport);
     }
     sc.sack = config.sackEnable && seg.opts.sackPermitted;
-    if (this.#full(listener, embryos)) {
-      stats.sc_overflow++;
-      if (config.syncookies) {
-        sc.iss = this.cookies.make(sc.laddr, sc.faddr, (lport << 16) | fport, sc.irs, sc.peerMss, sc.sndScale, sc.sack);
-        stats.sc_sendcookie++;
-        this.#sendSynAck(sc);
-        return;
-      }
-      const oldest = embryos.count > 0 ? embryos.head : this.#oldest();
-      if (oldest !== null) this.drop(oldest);
-      stats.sc_dropped++;
-    }
-    sc.iss = tcp.isn.iss(sc.laddr, sc.faddr, lport, fport);
+    sc.rcvScale = windowScaleFor(config.recvbufMax);
+    sc.ecn = ecnAsked(tcp, seg.flags);
+    sc.fastopen = seg.opts.fastopenLen >= 0 && config.fastopenServer && listener.tfo !== null && listener.tfo.enabled;
+    return sc;
+  }
+
+  /** Our sequence numbers: above `floor`. */
+  #number(sc: SynConn, floor: number | null): void {
+    const tcp = this.#tcp;
+    sc.iss = tcp.isn.iss(sc.laddr, sc.faddr, sc.lport, sc.fport);
     // RFC 1122 §4.2.2.13: above everything that the old connection sent.
     if (floor !== null && seqLeq(sc.iss, floor)) sc.iss = (floor + 0x10000 + (tcp.kernel.random.u32() & 0xffff)) | 0;
     sc.sentUs = tcp.time.us;
     sc.timed = true;
-    this.#enter(sc, embryos);
-    this.#sendSynAck(sc);
   }
 
   /** Sends the SYN,ACK again because the peer asks (its SYN came once more). */
@@ -247,13 +284,15 @@ export class SynCache {
       tcp.stats.sndnobufs++;
       return;
     }
-    const scale = sc.sndScale >= 0 ? windowScaleFor(tcp.config.recvbufMax) : -1;
-    const hdrLen = TCP_HDR_LEN + synOptionsLen(sc.ts, sc.sack, scale);
+    const scale = sc.sndScale >= 0 ? sc.rcvScale : -1;
+    const plainLen = TCP_HDR_LEN + synOptionsLen(sc.ts, sc.sack, scale);
+    const hdrLen = sc.fastopen ? plainLen + FASTOPEN_COOKIE_LEN : plainLen;
     const o = pkt.prepend(hdrLen);
-    putTcp(pkt.bytes, o, sc.lport, sc.fport, sc.iss, (sc.irs + 1) | 0, hdrLen, TH_SYN | TH_ACK, sc.adv);
+    putTcp(pkt.bytes, o, sc.lport, sc.fport, sc.iss, (sc.irs + 1) | 0, hdrLen, TH_SYN | TH_ACK | (sc.ecn ? TH_ECE : 0), sc.adv);
     const mss = mssToOffer(route, sc.faddr, listener.options === null ? 0 : listener.options.maxseg);
     const tsVal = (tcp.time.ms + sc.tsOffset) | 0;
     putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, sc.ts, sc.sack, scale, tsVal, sc.tsRecent);
+    if (sc.fastopen) putFastOpenCookie(tcp, pkt.bytes, o + plainLen, sc.laddr, sc.faddr);
     tcp.stats.sndctrl++;
     bareSend(tcp, pkt, route, sc.laddr, sc.faddr, hdrLen);
   }

@@ -34,27 +34,47 @@ export class SynCookies {
     return Math.floor(this.#kernel.time.exactMs / (1 << PERIOD_SHIFT));
   }
 
-  #mac(laddr: IpAddr, faddr: IpAddr, ports: number, irs: number, bits: number, period: number): number {
-    return this.#hash.begin().addr(laddr).addr(faddr).word(ports).word(irs).word(bits).word(period).end() & 0xffffff;
+  /** `shift`, the scale of our own windows, is not said but must be the same in the end as it was in the SYN,ACK. */
+  #mac(laddr: IpAddr, faddr: IpAddr, ports: number, irs: number, bits: number, shift: number, period: number): number {
+    return (
+      this.#hash
+        .begin()
+        .addr(laddr)
+        .addr(faddr)
+        .word(ports)
+        .word(irs)
+        .word(bits | (shift << 8))
+        .word(period)
+        .end() & 0xffffff
+    );
   }
 
   /** Sequence number of a SYN,ACK that carries these. */
-  make(laddr: IpAddr, faddr: IpAddr, ports: number, irs: number, mss: number, scale: number, sack: boolean): number {
+  make(
+    laddr: IpAddr,
+    faddr: IpAddr,
+    ports: number,
+    irs: number,
+    mss: number,
+    scale: number,
+    sack: boolean,
+    shift: number,
+  ): number {
     let m = MSS_TABLE.length - 1;
     while (m > 0 && (MSS_TABLE[m] as number) > mss) m--;
     const bits = m | ((scale + 1) << 3) | (sack ? 0x80 : 0);
     this.#lastPeriod = this.#period();
-    return (this.#mac(laddr, faddr, ports, irs, bits, this.#lastPeriod) << 8) | (bits ^ this.#mask(irs)) | 0;
+    return (this.#mac(laddr, faddr, ports, irs, bits, shift, this.#lastPeriod) << 8) | (bits ^ this.#mask(irs)) | 0;
   }
 
   /** What the cookie says, or null if it is none of ours. */
-  check(laddr: IpAddr, faddr: IpAddr, ports: number, irs: number, iss: number): Cookie | null {
+  check(laddr: IpAddr, faddr: IpAddr, ports: number, irs: number, iss: number, shift: number): Cookie | null {
     const now = this.#period();
     if (now - this.#lastPeriod > 1) return null;
     const bits = (iss ^ this.#mask(irs)) & 0xff;
     const mac = (iss >>> 8) & 0xffffff;
     for (let period = now; period >= now - 1; period--) {
-      if (this.#mac(laddr, faddr, ports, irs, bits, period) !== mac) continue;
+      if (this.#mac(laddr, faddr, ports, irs, bits, shift, period) !== mac) continue;
       return { mss: MSS_TABLE[bits & 7] as number, scale: ((bits >>> 3) & 15) - 1, sack: (bits & 0x80) !== 0 };
     }
     return null;

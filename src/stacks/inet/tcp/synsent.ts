@@ -1,8 +1,10 @@
 /** SYN-SENT (RFC 9293 §3.10.7.3): the answer to our SYN, or the peer's own SYN at the same time. */
-import { soisconnected } from '../../../kern/socket/upcalls.ts';
+import { soisconnected, sosnddrop } from '../../../kern/socket/upcalls.ts';
 import { seqGt, seqLeq } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
+import { ecnAgree } from './ecn.ts';
 import { keepInitMs, receiveSequences, startConnection } from './establish.ts';
+import { fastOpenAnswer, synDataAcked } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { mssOfPeer } from './mss.ts';
 import { sendReset } from './respond.ts';
@@ -21,7 +23,6 @@ import {
 } from './tcb.ts';
 import { tcpFail } from './teardown.ts';
 import { timerStop } from './timerset.ts';
-import { windowScaleFor } from './window.ts';
 
 /** True: the connection stands, and what else the segment carries is to be processed; its SYN has been taken off. */
 export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
@@ -44,6 +45,7 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     return false;
   }
   agreeOptions(tcp, tcb, seg);
+  ecnAgree(tcp, tcb, seg.flags, hasAck);
   // We promised that window in our SYN.
   receiveSequences(tcb, seg.seq, Math.min(tcb.so.rcv.space(), 65_535));
   // The window of a SYN is not scaled.
@@ -56,15 +58,29 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     // Simultaneous open (MUST-10): our SYN again, now with an ACK. What else came with theirs will come again.
     setState(tcb, TCPS_SYN_RECEIVED);
     tcb.sndNxt = tcb.iss;
+    // Data of our SYN is none to a peer that is no server.
+    tcb.sndMax = (tcb.iss + 1) | 0;
+    tcb.tfo = null;
     // Karn: what is sent twice is not timed.
     tcb.flags &= ~TF_TIMING;
     tcp.mark(tcb);
     return false;
   }
-  tcb.sndUna = seg.ack;
-  tcb.sndNxt = seg.ack;
+  const { tfo } = tcb;
+  const took = tfo === null ? 0 : synDataAcked(tcb, seg.ack);
+  if (tfo !== null) {
+    fastOpenAnswer(tcp, tcb, tfo, seg);
+    tcb.tfo = null;
+    if (took > 0) tcp.stats.tfo_accepted++;
+  }
+  // Data of the SYN that was not taken is as if it had not been sent.
+  tcb.sndUna = tcb.sndNxt = tcb.sndMax = tcb.recover = seg.ack;
   tcb.flags |= TF_ACKNOW;
   tcp.mark(tcb);
+  if (took > 0) {
+    tcb.bytesAcked += took;
+    sosnddrop(tcb.so, took);
+  }
   becomeEstablished(tcp, tcb, seg);
   return (tcb.flags & TF_DEAD) === 0 && (seg.len > 0 || (seg.flags & TH_FIN) !== 0);
 }
@@ -75,9 +91,9 @@ function agreeOptions(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   tcb.peerMss = mssOfPeer(tcp, tcb.faddr, opts.mss);
   if ((tcb.flags & TF_REQ_SCALE) !== 0 && opts.wscale >= 0) {
     tcb.sndScale = opts.wscale;
-    tcb.rcvScale = windowScaleFor(tcp.config.recvbufMax);
   } else {
     tcb.flags &= ~TF_REQ_SCALE;
+    tcb.rcvScale = 0;
   }
   if (!opts.sackPermitted) tcb.flags &= ~TF_SACK;
   if ((tcb.flags & TF_TSTMP) !== 0 && opts.hasTs) {
@@ -104,6 +120,7 @@ export function becomeEstablished(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   }
   startConnection(tcb, tcb.route, us);
   tcp.stats.connects++;
+  if (tcb.so.snd.cc > 0) tcp.mark(tcb);
   if ((tcb.flags & TF_NEEDFIN) !== 0) {
     tcb.flags &= ~TF_NEEDFIN;
     setState(tcb, TCPS_FIN_WAIT_1);

@@ -11,7 +11,12 @@ import type { Socket } from '../../../kern/socket/socket.ts';
 import type { IpOut, Route } from '../contract.ts';
 import type { CcMethods } from './cc.ts';
 import { CONN_TCB, Conn } from './conn.ts';
+import type { Ecn } from './ecn.ts';
+import type { FastOpen } from './fastopen.ts';
+import type { FunctionBlock } from './functions.ts';
 import type { TcpInst } from './inst.ts';
+import type { Plpmtud } from './plpmtud.ts';
+import type { RackState } from './rackstate.ts';
 import type { Recovery } from './recovery.ts';
 import type { Reass } from './reass.ts';
 import { TCPS_CLOSED } from './states.ts';
@@ -64,6 +69,9 @@ export const TF_RTOLOSS = 0x400000;
 
 /** Loss recovery has seen a partial ACK. */
 export const TF_PARTIALACK = 0x1000000;
+/** The user set the size of the send buffer, of the receive buffer: they are left alone (`autotune.ts`). */
+export const TF_SNDFIXED = 0x2000000;
+export const TF_RCVFIXED = 0x4000000;
 
 /** Timers, multiplexed on one callout: `timers` has a bit for each that is set. */
 export const T_REXMT = 0x1;
@@ -71,6 +79,9 @@ export const T_PERSIST = 0x2;
 export const T_KEEP = 0x4;
 export const T_FINWAIT2 = 0x8;
 export const T_DELACK = 0x10;
+/** RACK's reordering window, or the tail loss probe; the next quantum of a paced sender. */
+export const T_RACK = 0x20;
+export const T_PACE = 0x40;
 
 /** Options that few sockets set; never changed in place, so that accepted sockets share their listener's. 0: the sysctl's value. */
 export interface TcbOptions {
@@ -147,8 +158,14 @@ export class Tcb extends Conn {
   recovery: Recovery;
   dupAcks = 0;
   recover = 0;
-  /** Bytes beyond cwnd that limited transmit allows. */
+  /** Bytes beyond cwnd that limited transmit or a tail loss probe allows. */
   limXmit = 0;
+  /** Scoreboard and what RACK knows, once something was sent to a peer with SACK. */
+  loss: RackState | null = null;
+  /** Bytes a second at most, 0: as fast as the windows allow; what may go of it now, and when that was reckoned. */
+  paceRate = 0;
+  paceCredit = 0;
+  paceUs = 0;
 
   /** Smoothed round-trip time and its variation in microseconds, times 8 and 4; 0: not measured. */
   srtt = 0;
@@ -169,6 +186,8 @@ export class Tcb extends Conn {
   tKeep = 0;
   tFinWait2 = 0;
   tDelack = 0;
+  tRack = 0;
+  tPace = 0;
   /** When the callout goes off: not after the earliest of them. */
   calloutAt = 0;
   readonly callout: Callout<Tcb>;
@@ -194,6 +213,15 @@ export class Tcb extends Conn {
   urgent: Urgent | null = null;
   /** Of a listener: its half-open connections. */
   embryos: Embryos | null = null;
+  /** Explicit congestion notification, where it was agreed or asked for; TCP Fast Open; a path that swallows full segments. */
+  ecn: Ecn | null = null;
+  tfo: FastOpen | null = null;
+  plpmtud: Plpmtud | null = null;
+  /** What drives this connection: loss recovery and the congestion control that goes with it. */
+  fb: FunctionBlock;
+  /** Receive buffer tuning: the sequence number that the measurement began at, and when that was. */
+  tuneSeq = 0;
+  tuneUs = 0;
   /** Next in the list of connections with output to do. */
   outNext: Tcb | null = null;
 
@@ -205,8 +233,9 @@ export class Tcb extends Conn {
     super(CONN_TCB);
     this.tcp = tcp;
     this.so = so;
-    this.cc = tcp.defaultCc();
-    this.recovery = tcp.recovery;
+    this.fb = tcp.functions.defaultBlock;
+    this.cc = tcp.defaultCc(this.fb);
+    this.recovery = this.fb.recovery;
     this.how = tcp.how;
     this.rto = tcp.config.rexmitInitialMs;
     this.callout = new Callout(tcp.kernel.callouts, tcp.timer, this);

@@ -3,17 +3,23 @@
  * receiver): its parts put together.
  */
 import { bindObject } from '../../../kern/kobj.ts';
-import { type Protosw, PR_CONNREQUIRED, PR_WANTRCVD, SOCK_STREAM } from '../../../kern/socket/protosw.ts';
+import type { OrphanPcb } from '../../../kern/netstack.ts';
+import { type Protosw, PR_CONNREQUIRED, PR_IMPLOPCL, PR_WANTRCVD, SOCK_STREAM } from '../../../kern/socket/protosw.ts';
 import { UndoList } from '../../../kern/undo.ts';
 import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
 import type { InetContext, Transport } from '../contract.ts';
+import { bbrClass } from './bbr.ts';
 import { registerConfig } from './config.ts';
 import { CONN_TCB } from './conn.ts';
 import { tcpCtlinput } from './ctlinput.ts';
+import { cubicClass } from './cubic.ts';
+import { functionSysctls } from './functions.ts';
 import { Input } from './input.ts';
 import { TcpInst } from './inst.ts';
 import { newrenoClass } from './newreno.ts';
+import { tcpOrphans } from './observe.ts';
 import { Output } from './output.ts';
+import { RackRecovery } from './rackrecovery.ts';
 import { renoRecovery } from './renorecovery.ts';
 import type { TcpStats } from './stats.ts';
 import type { Tcb } from './tcb.ts';
@@ -28,6 +34,10 @@ export interface Tcp {
   readonly counters: TcpStats;
   /** For those who look inside: the operator's commands and tests. */
   readonly inst: TcpInst;
+  /** Connections without a socket: half open, closing, TIME-WAIT. */
+  orphans(): OrphanPcb[];
+  /** As `shutdown`: what comes afterwards is served. */
+  reset(): void;
   /** Connections with unsent data or a closing handshake under way. */
   busy(): boolean;
   /** Resets every connection and forgets listeners' half-open ones and TIME-WAIT. */
@@ -41,8 +51,9 @@ export function createTcp(ctx: InetContext): Tcp {
   const inst: TcpInst = new TcpInst(ctx, {
     output: (tcb) => output.run(tcb),
     timer: tcpTimer,
-    recovery: renoRecovery,
-    algorithms: (config) => new Map([[newrenoClass.name, bindObject(newrenoClass, config)]]),
+    recovery: new RackRecovery(),
+    blocks: [{ name: 'classic', recovery: renoRecovery, algorithms: ['newreno'] }],
+    algorithms: (config) => new Map([bbrClass, cubicClass, newrenoClass].map((cls) => [cls.name, bindObject(cls, config)])),
   });
   const output = new Output(inst);
   const input = new Input(inst);
@@ -53,6 +64,7 @@ export function createTcp(ctx: InetContext): Tcp {
     () => [...inst.algorithms.keys()],
     () => void (inst.how.df = inst.config.pathMtuDiscovery),
     undos.own,
+    functionSysctls(inst),
   );
   if (err !== null) inst.log.warn({ err }, 'not all tunables could be registered');
 
@@ -73,11 +85,13 @@ export function createTcp(ctx: InetContext): Tcp {
       name: 'tcp',
       type: SOCK_STREAM,
       protocol: IPPROTO_TCP,
-      flags: PR_CONNREQUIRED | PR_WANTRCVD,
+      flags: PR_CONNREQUIRED | PR_WANTRCVD | PR_IMPLOPCL,
       methods: bindObject(tcpProtoClass, inst),
     },
     counters: inst.stats,
     inst,
+    orphans: () => tcpOrphans(inst),
+    reset: shutdown,
     busy: () => inst.conns.all().some((conn) => conn.kind === CONN_TCB && tcbBusy(conn as Tcb)),
     shutdown,
     destroy: () => {

@@ -5,8 +5,11 @@
 import type { Errno } from '../../../kern/errno.ts';
 import { SS_CANTRCVMORE } from '../../../kern/socket/socket.ts';
 import { TH_ACK } from '../../../wire/tcp.ts';
+import { memoryPressure } from './autotune.ts';
 import { keepCnt, keepIdleMs, keepIntvlMs } from './establish.ts';
+import { fastOpenTimeout } from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
+import { plpmtudTimeout } from './plpmtud.ts';
 import { rttBackoff } from './rtt.ts';
 import { sendBare } from './respond.ts';
 import { TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_SYN_SENT } from './states.ts';
@@ -21,7 +24,9 @@ import {
   T_DELACK,
   T_FINWAIT2,
   T_KEEP,
+  T_PACE,
   T_PERSIST,
+  T_RACK,
   T_REXMT,
   type Tcb,
 } from './tcb.ts';
@@ -38,6 +43,14 @@ export function tcpTimer(tcb: Tcb): void {
     tcp.stats.delack++;
     tcb.flags |= TF_ACKNOW;
     tcp.mark(tcb);
+  }
+  if ((tcb.timers & T_PACE) !== 0 && ((tcb.tPace - now) | 0) <= 0) {
+    timerStop(tcb, T_PACE);
+    tcp.mark(tcb);
+  }
+  if ((tcb.timers & T_RACK) !== 0 && ((tcb.tRack - now) | 0) <= 0) {
+    timerStop(tcb, T_RACK);
+    tcb.recovery.timer(tcb);
   }
   if ((tcb.timers & (T_REXMT | T_PERSIST)) !== 0 && ((tcb.tRexmt - now) | 0) <= 0) {
     if ((tcb.timers & T_REXMT) !== 0) rexmt(tcp, tcb);
@@ -56,6 +69,9 @@ function timeoutError(tcb: Tcb): Errno {
 function rexmt(tcp: TcpInst, tcb: Tcb): void {
   const { stats, config, time } = tcp;
   timerStop(tcb, T_REXMT);
+  const fast = tcb.tfo === null ? 'no' : fastOpenTimeout(tcp, tcb, tcb.tfo);
+  if (fast === 'expired') tcpDrop(tcb, timeoutError(tcb));
+  if (fast !== 'no') return;
   // Nothing in flight: it was set because there was no slot or no route; try again.
   if (tcb.sndMax === tcb.sndUna) {
     rttBackoff(tcp, tcb);
@@ -76,11 +92,15 @@ function rexmt(tcp: TcpInst, tcb: Tcb): void {
   // R1: perhaps the route is at fault.
   if (tcb.rxtShift === config.r1shift) tcb.route = null;
   rttBackoff(tcp, tcb);
-  tcb.sndNxt = tcb.sndUna;
+  plpmtudTimeout(tcp, tcb);
   // RFC 6298 §5.4, Karn: what is sent twice is not timed.
   tcb.flags &= ~TF_TIMING;
-  if (tcb.state <= TCPS_SYN_SENT || tcb.sndUna === tcb.iss) tcb.flags |= TF_SYNREXMT;
-  else tcb.recovery.rto(tcb);
+  if (tcb.state <= TCPS_SYN_SENT || tcb.sndUna === tcb.iss) {
+    tcb.flags |= TF_SYNREXMT;
+    tcb.sndNxt = tcb.sndUna;
+  } else {
+    tcb.recovery.rto(tcb);
+  }
   tcp.mark(tcb);
 }
 
@@ -89,9 +109,18 @@ function persist(tcp: TcpInst, tcb: Tcb): void {
   timerStop(tcb, T_PERSIST);
   stats.persisttimeo++;
   const silent = (time.ms - tcb.rcvTime) | 0;
+  if (tcb.rxtShift === 0) tcb.rxtStartMs = time.ms;
+  const waited = (time.ms - tcb.rxtStartMs) | 0;
   // For ever while the peer answers (MUST-37). One that does not is gone; and nobody waits long for a connection without a user.
   const orphan = tcb.state > TCPS_CLOSE_WAIT && (tcb.flags & TF_DETACHED) !== 0;
-  if (tcb.rxtShift >= config.maxrxtshift && silent >= (orphan ? config.persmaxMs : config.maxpersistidleMs)) {
+  const userTimeoutMs = tcb.options === null ? 0 : tcb.options.userTimeoutMs;
+  if (
+    (tcb.rxtShift >= config.maxrxtshift && silent >= (orphan ? config.persmaxMs : config.maxpersistidleMs)) ||
+    // RFC 5482 §3: data that is not taken is data that is not acknowledged.
+    (userTimeoutMs > 0 && waited >= userTimeoutMs) ||
+    // A peer that keeps its window shut holds our memory, and nobody here is left to mind (RFC 6429).
+    (orphan && (waited >= config.persistOrphanMs || memoryPressure(tcp)))
+  ) {
     stats.persistdrop++;
     tcpDrop(tcb, timeoutError(tcb));
     return;

@@ -2,7 +2,7 @@
  * Setting the timers of a connection. All of them share one callout, which goes off at the earliest or before it: a timer that is
  * moved later, or taken away, leaves the callout alone. So a connection that is busy touches the wheel a few times a second.
  */
-import { T_DELACK, T_FINWAIT2, T_KEEP, T_PERSIST, T_REXMT, type Tcb } from './tcb.ts';
+import { T_DELACK, T_FINWAIT2, T_KEEP, T_PACE, T_PERSIST, T_RACK, T_REXMT, type Tcb } from './tcb.ts';
 
 /** Sets timer `which` to go off in `ms` milliseconds. */
 export function timerArm(tcb: Tcb, which: number, ms: number): void {
@@ -24,6 +24,12 @@ export function timerArm(tcb: Tcb, which: number, ms: number): void {
       break;
     case T_DELACK:
       tcb.tDelack = at;
+      break;
+    case T_RACK:
+      tcb.tRack = at;
+      break;
+    case T_PACE:
+      tcb.tPace = at;
       break;
   }
   tcb.timers |= which;
@@ -50,6 +56,8 @@ export function timerRearm(tcb: Tcb): void {
   if ((timers & T_KEEP) !== 0) least = Math.min(least, (tcb.tKeep - now) | 0);
   if ((timers & T_FINWAIT2) !== 0) least = Math.min(least, (tcb.tFinWait2 - now) | 0);
   if ((timers & T_DELACK) !== 0) least = Math.min(least, (tcb.tDelack - now) | 0);
+  if ((timers & T_RACK) !== 0) least = Math.min(least, (tcb.tRack - now) | 0);
+  if ((timers & T_PACE) !== 0) least = Math.min(least, (tcb.tPace - now) | 0);
   if (least < 1) least = 1;
   tcb.calloutAt = (now + least) | 0;
   tcb.callout.reset(least);

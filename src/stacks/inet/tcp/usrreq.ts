@@ -2,6 +2,7 @@
 import { type KobjClass, defineClass } from '../../../kern/kobj.ts';
 import type { Errno } from '../../../kern/errno.ts';
 import { type ProtoMethods, protoInterface } from '../../../kern/socket/protosw.ts';
+import { sosndbuf } from '../../../kern/socket/sobuf.ts';
 import { SO_LINGER } from '../../../kern/socket/soconst.ts';
 import type { Socket } from '../../../kern/socket/socket.ts';
 import { soisdisconnecting, soreserve } from '../../../kern/socket/upcalls.ts';
@@ -95,7 +96,7 @@ function detach(tcp: TcpInst, so: Socket): void {
 function sendoob(tcp: TcpInst, so: Socket, bytes: Uint8Array, off: number, len: number): Errno | null {
   const tcb = liveOf(so);
   if (tcb === null) return 'ECONNRESET';
-  if (so.snd.cc + len > so.snd.hiwat + OOB_RESERVE || !so.snd.append(bytes, off, len)) return 'ENOBUFS';
+  if (so.snd.cc + len > so.snd.hiwat + OOB_RESERVE || !sosndbuf(so).append(bytes, off, len)) return 'ENOBUFS';
   const urgent = urgentOf(tcb);
   urgent.sndUp = (tcb.sndUna + so.snd.cc) | 0;
   urgent.hasSnd = true;

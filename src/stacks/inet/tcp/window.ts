@@ -1,6 +1,7 @@
 /** The window that we offer (RFC 9293 §3.8.6.2.2): how much of the receive buffer the peer is told of, and when it is told again. */
 import { sorcvspace } from '../../../kern/socket/upcalls.ts';
 import { seqGt } from '../../../wire/seq.ts';
+import { PRESSURE_WINDOW, memoryPressure } from './autotune.ts';
 import type { Tcb } from './tcb.ts';
 
 /** Largest window field. */
@@ -29,6 +30,11 @@ export function bareSeq(tcb: Tcb): number {
 export function windowToOffer(tcb: Tcb): number {
   const { so } = tcb;
   let win = sorcvspace(so);
+  // Someone who does not read, while others need the memory.
+  if (so.rcv.cc > 0 && win > PRESSURE_WINDOW - so.rcv.cc && memoryPressure(tcb.tcp)) {
+    tcb.tcp.stats.rcvpressure++;
+    win = so.rcv.cc < PRESSURE_WINDOW ? PRESSURE_WINDOW - so.rcv.cc : 0;
+  }
   // Silly window avoidance: RFC 9293 §3.8.6.2.2, RFC 1122 §4.2.3.3.
   if (win < tcb.mss && win < so.rcv.hiwat >> 2) win = 0;
   const max = TCP_MAXWIN << tcb.rcvScale;

@@ -1,0 +1,75 @@
+/**
+ * Socket buffers that follow the bandwidth-delay product (tcp(4), `net.inet.tcp.sendbuf_auto`, `recvbuf_auto`), between their first size and
+ * net.inet.tcp.sendbuf_max and recvbuf_max.
+ *
+ * Receiving: when half the buffer arrived within one round trip the window may be what holds the peer back, and is doubled; so it is always
+ * at least twice what the peer sends in a round trip, and slow start, which begins with 14600 bytes, never meets it. Sending: the
+ * buffer holds two congestion windows, one in flight and one to follow it, if the user fills it; its first size is what 10 Gbit/s
+ * carry in 0.4 ms, so that nothing nearby waits for it to grow.
+ *
+ * All of them draw on the kernel's pool (kern.ipc.maxbufbytes). Under pressure (net.inet.tcp.mem_pressure, a share of it in use) none
+ * grows, a reader that leaves bytes lie is offered no more than a small window, and a connection without a user that waits for a
+ * closed window is ended.
+ */
+import { sorcvlimits, sosndlimits } from '../../../kern/socket/sobuf.ts';
+import { SS_SNDWAIT } from '../../../kern/socket/socket.ts';
+import type { TcpInst } from './inst.ts';
+import { TF_RCVFIXED, TF_SNDFIXED, type Tcb } from './tcb.ts';
+
+/** Below this round trip (microseconds) the first size of a send buffer is enough for any link, and the clock too coarse. */
+const RTT_MIN_US = 1000;
+/** What two busy hosts take to wake up and answer, whatever the wire: no round trip counts as shorter. Microseconds. */
+const TURN_US = 100;
+/** What a slow reader is offered under pressure, in bytes. */
+export const PRESSURE_WINDOW = 65_536;
+
+/** True when so much of the pool is in use that buffers should not grow. */
+export function memoryPressure(tcp: TcpInst): boolean {
+  const { bufpool } = tcp.kernel;
+  return bufpool.used > (bufpool.limitBytes / 100) * tcp.config.memPressure;
+}
+
+/** In-order data came: once in a round trip, is the window what holds the peer back? */
+export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
+  const tookUs = (tcp.time.us - tcb.tuneUs) >>> 0;
+  const rttUs = tcb.srtt >> 3 > TURN_US ? tcb.srtt >> 3 : TURN_US;
+  if (tookUs < rttUs) return;
+  const { rcv } = tcb.so;
+  // A pause counts as time, so that a burst between two pauses is no rate. What lies unread is not asked for more of.
+  const fast = ((tcb.rcvNxt - tcb.tuneSeq) >>> 0) * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1;
+  // The first measurement has no beginning: it only starts the clock.
+  if (fast && tcb.tuneUs !== 0) growReceiveBuffer(tcp, tcb);
+  tcb.tuneUs = tcp.time.us === 0 ? 1 : tcp.time.us;
+  tcb.tuneSeq = tcb.rcvNxt;
+}
+
+function growReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
+  const { so } = tcb;
+  const { config, stats } = tcp;
+  const max = Math.min(config.recvbufMax, so.kernel.domains.limits.maxsockbuf, 65_535 << tcb.rcvScale);
+  if (!config.recvbufAuto || (tcb.flags & TF_RCVFIXED) !== 0 || so.rcv.hiwat >= max) return;
+  if (memoryPressure(tcp)) {
+    stats.bufpressure++;
+    return;
+  }
+  sorcvlimits(so, Math.min(2 * so.rcv.hiwat, max), so.rcv.lowat);
+  stats.rcvbufgrown++;
+}
+
+/** The congestion window has outgrown half of the send buffer. */
+export function growSendBuffer(tcp: TcpInst, tcb: Tcb): void {
+  const { snd } = tcb.so;
+  const { config, stats } = tcp;
+  if (!config.sendbufAuto || (tcb.flags & TF_SNDFIXED) !== 0 || tcb.srtt >> 3 < RTT_MIN_US) return;
+  const max = Math.min(config.sendbufMax, tcb.so.kernel.domains.limits.maxsockbuf);
+  // Only for a user that fills it, and a peer that would take more.
+  if (snd.hiwat >= max || snd.cc < snd.hiwat - (snd.hiwat >> 3) || tcb.sndWnd < snd.hiwat >> 1) return;
+  if (memoryPressure(tcp)) {
+    stats.bufpressure++;
+    return;
+  }
+  // Whoever waits for room is told when the ACK that comes with this has dropped its bytes.
+  if (snd.space() < snd.lowat) tcb.so.state |= SS_SNDWAIT;
+  sosndlimits(tcb.so, Math.min(2 * snd.hiwat, max), snd.lowat);
+  stats.sndbufgrown++;
+}

@@ -1,0 +1,289 @@
+/**
+ * What BBR knows of a path and in which phase it is (draft-ietf-ccwg-bbr §4, §5): Startup, Drain, the four phases of ProbeBW (down, cruise,
+ * refill, up), ProbeRTT. Rates are in bytes a second, times in microseconds unless named otherwise, windows in bytes.
+ */
+import type { RateSample } from './ratesample.ts';
+import type { Tcb } from './tcb.ts';
+
+export const BBR_STARTUP_GAIN = 2.77;
+export const BBR_STARTUP_CWND_GAIN = 2;
+const DRAIN_GAIN = 0.5;
+/** §5.5: losses of a round trip that mean too much in flight; what a reduction leaves; room left for others. */
+const LOSS_THRESH = 0.02;
+const BETA = 0.7;
+const HEADROOM = 0.85;
+/** §5.3.1.2: Startup is over after so many rounds that each grew by less than a quarter. */
+const FULL_BW_ROUNDS = 3;
+const FULL_BW_GROWTH = 1.25;
+/** §5.3.1.3: lossy rounds must have so many losses to count in Startup. */
+const STARTUP_LOSSES = 6;
+const MIN_RTT_WINDOW_MS = 10_000;
+const PROBE_RTT_INTERVAL_MS = 5000;
+const PROBE_RTT_MS = 200;
+/** §5.3.3.5: between two probes for bandwidth: 2 to 3 s, or as many rounds as Reno needs, at most 63. */
+const PROBE_WAIT_MS = 2000;
+const PROBE_ROUNDS_MAX = 63;
+const NONE = 0x3fffffff;
+
+export const BBR_STATES = ['startup', 'drain', 'probe-down', 'probe-cruise', 'probe-refill', 'probe-up', 'probe-rtt'] as const;
+export type BbrState = (typeof BBR_STATES)[number];
+
+export class BbrModel {
+  state: BbrState = 'startup';
+  pacingGain = BBR_STARTUP_GAIN;
+  cwndGain = BBR_STARTUP_CWND_GAIN;
+  /** The rate in use: the greatest of the last two cycles, less where losses have shown it. */
+  bw = 0;
+  fullBw = false;
+  /** Bytes beyond the model that arrive at once when ACKs come in bunches. */
+  extraAcked = 0;
+  /** Bytes delivered since the start (saturating). */
+  delivered = 0;
+  #bwNow = 0;
+  #bwBefore = 0;
+  #bwLo = Infinity;
+  #inflightHi = NONE;
+  #inflightLo = NONE;
+  #minRttUs = 0;
+  #minRttMs: number;
+  #probeRttDoneMs = 0;
+  #probeRttEnds = false;
+  #fullBwMax = 0;
+  #fullBwCount = 0;
+  #roundEnd = 0;
+  #roundStart = false;
+  #roundLost = 0;
+  #roundLossEvents = 0;
+  #roundDelivered = 0;
+  #cycleMs: number;
+  #waitMs = PROBE_WAIT_MS;
+  #roundsSinceProbe = 0;
+  #upRounds = 0;
+  #upAcked = 0;
+  #priorCwnd = 0;
+  #ackEpochMs: number;
+  #ackEpochBytes = 0;
+
+  constructor(tcb: Tcb) {
+    const now = tcb.tcp.time.ms;
+    this.#minRttMs = this.#cycleMs = this.#ackEpochMs = now;
+    this.#roundEnd = tcb.loss === null ? 0 : tcb.loss.board.delivered;
+    if (tcb.srtt > 0) this.#minRttUs = tcb.srtt >> 3;
+  }
+
+  /** Bytes that the path holds, times `gain`. */
+  bdp(gain: number): number {
+    return this.#minRttUs === 0 || this.bw === 0 ? NONE : (gain * this.bw * this.#minRttUs) / 1e6;
+  }
+
+  /** What losses leave of the window; while cruising with room for others. */
+  inflightCap(tcb: Tcb): number {
+    const { state } = this;
+    let cap = NONE;
+    if (state === 'probe-cruise') cap = this.#headroom(tcb);
+    else if (state === 'probe-down' || state === 'probe-refill' || state === 'probe-up') cap = this.#inflightHi;
+    return Math.min(cap, this.#inflightLo);
+  }
+
+  #headroom(tcb: Tcb): number {
+    return this.#inflightHi === NONE ? NONE : Math.max(this.#inflightHi * HEADROOM, 4 * tcb.mss);
+  }
+
+  saveWindow(tcb: Tcb): void {
+    this.#priorCwnd = this.state === 'probe-rtt' ? Math.max(this.#priorCwnd, tcb.cwnd) : tcb.cwnd;
+  }
+
+  leaveRecovery(tcb: Tcb): void {
+    if (tcb.cwnd < this.#priorCwnd) tcb.cwnd = this.#priorCwnd;
+    this.#priorCwnd = 0;
+  }
+
+  /** Sending begins again after a pause: at the estimated rate. */
+  restart(tcb: Tcb): void {
+    if (this.state === 'probe-rtt') this.#leaveProbeRtt(tcb);
+    else if (this.state.startsWith('probe')) this.pacingGain = 1;
+  }
+
+  /** One ACK (§5.2.3). */
+  update(tcb: Tcb, rs: RateSample): void {
+    const st = tcb.loss;
+    if (st === null) return;
+    const { board } = st;
+    const pipe = st.pipe(tcb);
+    this.delivered = Math.min(NONE, this.delivered + rs.delivered);
+    this.#roundDelivered += rs.delivered;
+    this.#roundLost += rs.lost;
+    if (rs.lost > 0) this.#roundLossEvents++;
+    this.#roundStart = rs.any && ((rs.priorDelivered - this.#roundEnd) | 0) >= 0;
+    if (rs.rate > 0 && (!rs.appLimited || rs.rate >= this.#bwNow)) this.#bwNow = Math.max(this.#bwNow, rs.rate);
+    this.#updateMinRtt(tcb, rs);
+    this.#updateExtraAcked(tcb, rs);
+    if (this.#roundStart) {
+      this.#roundEnd = board.delivered;
+      this.#endRound(tcb, rs, pipe);
+    }
+    this.bw = Math.min(Math.max(this.#bwNow, this.#bwBefore), this.#bwLo);
+    this.#step(tcb, rs, pipe);
+  }
+
+  #updateMinRtt(tcb: Tcb, rs: RateSample): void {
+    const now = tcb.tcp.time.ms;
+    const old = ((now - this.#minRttMs) | 0) > MIN_RTT_WINDOW_MS;
+    if (rs.rttUs > 0 && (this.#minRttUs === 0 || rs.rttUs <= this.#minRttUs || old)) {
+      this.#minRttUs = rs.rttUs;
+      this.#minRttMs = now;
+    }
+  }
+
+  /** §5.5.9: how far deliveries run ahead of the estimate. */
+  #updateExtraAcked(tcb: Tcb, rs: RateSample): void {
+    const ms = (tcb.tcp.time.ms - this.#ackEpochMs) | 0;
+    const expected = (this.bw * ms) / 1000;
+    if (this.#ackEpochBytes <= expected || ms > 1000) {
+      this.#ackEpochMs = tcb.tcp.time.ms;
+      this.#ackEpochBytes = 0;
+    }
+    this.#ackEpochBytes += rs.delivered;
+    const extra = Math.min(this.#ackEpochBytes - Math.max(0, expected), tcb.cwnd);
+    if (extra > this.extraAcked) this.extraAcked = extra;
+  }
+
+  #endRound(tcb: Tcb, rs: RateSample, pipe: number): void {
+    this.#roundsSinceProbe++;
+    this.extraAcked *= 0.9;
+    const lossy = this.#roundLost > LOSS_THRESH * (this.#roundLost + this.#roundDelivered);
+    if (!this.fullBw) this.#checkFullBw(rs, lossy, pipe);
+    else if (this.#roundLost > 0) this.#adapt(tcb, lossy, pipe);
+    this.#roundLost = this.#roundLossEvents = this.#roundDelivered = 0;
+  }
+
+  #checkFullBw(rs: RateSample, lossy: boolean, pipe: number): void {
+    if (lossy && this.#roundLossEvents >= STARTUP_LOSSES) {
+      this.fullBw = true;
+      this.#inflightHi = Math.max(this.bdp(1) === NONE ? pipe : this.bdp(1), pipe);
+      return;
+    }
+    if (rs.appLimited) return;
+    if (this.#bwNow >= this.#fullBwMax * FULL_BW_GROWTH) {
+      this.#fullBwMax = this.#bwNow;
+      this.#fullBwCount = 0;
+    } else if (++this.#fullBwCount >= FULL_BW_ROUNDS) {
+      this.fullBw = true;
+    }
+  }
+
+  /** §5.5.10: a round with losses, outside of Startup. */
+  #adapt(tcb: Tcb, lossy: boolean, pipe: number): void {
+    if (this.state === 'probe-up' || this.state === 'probe-refill') {
+      if (!lossy) return;
+      this.#inflightHi = Math.max(Math.max(pipe, this.bdp(1) * BETA), 4 * tcb.mss);
+      this.#enterDown(tcb);
+      return;
+    }
+    if (!lossy) return;
+    if (this.#bwLo === Infinity) this.#bwLo = Math.max(this.#bwNow, this.#bwBefore);
+    if (this.#inflightLo === NONE) this.#inflightLo = tcb.cwnd;
+    this.#bwLo = Math.max(this.#bwNow === 0 ? this.#bwLo : Math.min(this.#bwNow, this.#bwLo), this.#bwLo * BETA);
+    this.#inflightLo = Math.max(this.#inflightLo * BETA, 4 * tcb.mss);
+  }
+
+  #step(tcb: Tcb, rs: RateSample, pipe: number): void {
+    const now = tcb.tcp.time.ms;
+    switch (this.state) {
+      case 'startup':
+        if (!this.fullBw) break;
+        this.#enter('drain', DRAIN_GAIN, BBR_STARTUP_CWND_GAIN);
+        break;
+      case 'drain':
+        if (pipe <= this.bdp(1)) this.#enterDown(tcb);
+        break;
+      case 'probe-down':
+        if (this.#timeToProbe(tcb)) this.#enterRefill();
+        else if (pipe <= Math.min(this.bdp(1), this.#headroom(tcb))) this.#enter('probe-cruise', 1, 2);
+        break;
+      case 'probe-cruise':
+        if (this.#timeToProbe(tcb)) this.#enterRefill();
+        break;
+      case 'probe-refill':
+        if (!this.#roundStart) break;
+        this.#enter('probe-up', 1.25, 2.25);
+        this.#cycleMs = now;
+        this.#upRounds = this.#upAcked = 0;
+        break;
+      case 'probe-up':
+        this.#growHi(tcb, rs, pipe);
+        if (((now - this.#cycleMs) | 0) * 1000 > this.#minRttUs && pipe >= this.bdp(1.25)) this.#enterDown(tcb);
+        break;
+      case 'probe-rtt':
+        this.#probeRtt(tcb, pipe);
+        return;
+    }
+    if (this.fullBw && ((now - this.#minRttMs) | 0) > PROBE_RTT_INTERVAL_MS && rs.any) {
+      this.saveWindow(tcb);
+      this.#enter('probe-rtt', 1, 0.5);
+      this.#probeRttDoneMs = 0;
+    }
+  }
+
+  #enter(state: BbrState, pacing: number, window: number): void {
+    this.state = state;
+    this.pacingGain = pacing;
+    this.cwndGain = window;
+  }
+
+  /** A cycle ends: its greatest rate stays for one more (§5.5.6). */
+  #enterDown(tcb: Tcb): void {
+    this.#enter('probe-down', 0.9, 2);
+    if (this.#bwNow > 0) {
+      this.#bwBefore = this.#bwNow;
+      this.#bwNow = 0;
+    }
+    this.#cycleMs = tcb.tcp.time.ms;
+    this.#roundsSinceProbe = 0;
+    this.#waitMs = PROBE_WAIT_MS + (tcb.tcp.kernel.random.u32() % 1000);
+  }
+
+  #enterRefill(): void {
+    this.#enter('probe-refill', 1, 2);
+    this.#bwLo = Infinity;
+    this.#inflightLo = NONE;
+    this.#roundStart = false;
+  }
+
+  #timeToProbe(tcb: Tcb): boolean {
+    const rounds = Math.min(PROBE_ROUNDS_MAX, this.bdp(1) / tcb.mss);
+    return ((tcb.tcp.time.ms - this.#cycleMs) | 0) > this.#waitMs || this.#roundsSinceProbe >= rounds;
+  }
+
+  /** §5.5.10.2: the bound rises while it is what holds the flow, twice as fast each round. */
+  #growHi(tcb: Tcb, rs: RateSample, pipe: number): void {
+    if (this.#inflightHi === NONE || pipe + tcb.mss < this.#inflightHi) return;
+    if (this.#roundStart) this.#upRounds++;
+    this.#upAcked += rs.delivered;
+    const per = Math.max(tcb.mss, tcb.cwnd / 2 ** Math.min(this.#upRounds, 30));
+    while (this.#upAcked >= per) {
+      this.#upAcked -= per;
+      this.#inflightHi += tcb.mss;
+    }
+  }
+
+  /** §5.3.4: 200 ms and a round trip with little in flight. */
+  #probeRtt(tcb: Tcb, pipe: number): void {
+    const now = tcb.tcp.time.ms;
+    if (this.#probeRttDoneMs === 0) {
+      if (pipe > Math.max(this.bdp(0.5), 4 * tcb.mss)) return;
+      this.#probeRttDoneMs = (now + PROBE_RTT_MS) | 1;
+      this.#probeRttEnds = false;
+      return;
+    }
+    if (this.#roundStart) this.#probeRttEnds = true;
+    if (this.#probeRttEnds && ((now - this.#probeRttDoneMs) | 0) > 0) this.#leaveProbeRtt(tcb);
+  }
+
+  #leaveProbeRtt(tcb: Tcb): void {
+    this.#minRttMs = tcb.tcp.time.ms;
+    this.leaveRecovery(tcb);
+    this.#enterDown(tcb);
+    this.#enter('probe-cruise', 1, 2);
+  }
+}
