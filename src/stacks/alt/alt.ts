@@ -20,10 +20,12 @@ import { Datagram } from './ipout.ts';
 import { LoopRing, NetIf } from './netif.ts';
 import { Ranges } from './ranges.ts';
 import { RateLimit } from './ratelimit.ts';
+import { RawSlab } from './raw.ts';
 import { Reass } from './reass.ts';
 import { Routes } from './route.ts';
 import { at } from './slab.ts';
-import { TimeWait } from './tcp/timewait.ts';
+import { newTunePlaces } from './tcp/autotune.ts';
+import { TIMEWAIT_WORDS, TimeWait } from './tcp/timewait.ts';
 import { UdpSlab } from './udpslab.ts';
 import { HOUSEKEEPERS, Wheel } from './wheel.ts';
 
@@ -55,6 +57,8 @@ export class Alt {
   readonly kernel: Kernel;
   readonly time: KernTime;
   readonly log: Log;
+  /** Transitions of connections: at the level of `tcp`, as in any stack. */
+  readonly tcpLog: Log;
   readonly cfg: Config;
   readonly ct = new AltCounterSet();
   readonly pkt = new PacketIn();
@@ -62,6 +66,7 @@ export class Alt {
   readonly from = new InetSockAddrBuf();
   readonly icmpOut = new Datagram(IPPROTO_ICMP);
   readonly udpOut = new Datagram(IPPROTO_UDP);
+  readonly rawOut = new Datagram(IPPROTO_ICMP);
   /** Keys: of the tables; of sequence numbers, cookies, ports. */
   readonly tableKey: HashKey;
   readonly secretKey: HashKey;
@@ -76,8 +81,11 @@ export class Alt {
   readonly ranges: Ranges;
   readonly timewait: TimeWait;
   readonly udp: UdpSlab;
+  readonly raw = new RawSlab();
   readonly wheel: Wheel;
   readonly errLimit: RateLimit;
+  /** Receive buffers that are being measured. */
+  readonly tune = newTunePlaces();
   /** A flow that `sonewconn` is about to take; -1: none. */
   adopt = -1;
   /** Counts up with each datagram that may be fragmented. */
@@ -97,15 +105,19 @@ export class Alt {
     this.kernel = kernel;
     this.time = kernel.time;
     this.log = kernel.log.child('alt');
+    this.tcpLog = kernel.log.child('tcp');
     this.cfg = cfg;
     this.tableKey = newHashKey(kernel.random);
     this.secretKey = newHashKey(kernel.random);
     this.ipId = kernel.random.u32() & 0xffff;
     this.portSalt = kernel.random.u32() & 0xffff;
     this.flows = new Flows(cfg.flows);
-    this.demux = new Demux(cfg.flows + cfg.timewait, this.tableKey);
     this.ranges = new Ranges(cfg.ranges);
     this.timewait = new TimeWait(cfg.timewait);
+    const { w: flows } = this.flows;
+    const { w: records } = this.timewait;
+    const rows = { flows, nflows: cfg.flows, records, nrecords: cfg.timewait, recordWords: TIMEWAIT_WORDS };
+    this.demux = new Demux(rows, this.tableKey);
     this.udp = new UdpSlab(cfg.udpSockets);
     this.errLimit = new RateLimit();
     const driver = new Callout(kernel.callouts, () => this.wheel.advance(this.time.ms), null);

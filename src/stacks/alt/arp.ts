@@ -347,6 +347,14 @@ export class Arp {
     return found || addr === 0 ? null : 'ENOENT';
   }
 
+  /** Forgets all but what was set by hand. */
+  forgetLearnt(): void {
+    for (let e = 0; e < ENTRIES; e++) {
+      const state = this.#state[e] as number;
+      if (state !== FREE && state !== PERMANENT) this.#release(e);
+    }
+  }
+
   /** The table for its readers: address, hardware address (null while it is asked for), interface, milliseconds left, state. */
   list(): { addr: number; mac: Uint8Array | null; ix: number; leftMs: number; state: string }[] {
     const rows = [];

@@ -31,7 +31,10 @@ export class Config {
   sack = true;
   rfc1323 = true;
   sndSpace = 262_144;
-  rcvSpace = 262_144;
+  /** Grows by itself up to `rcvBufMax` (tcp/autotune.ts). */
+  rcvSpace = 65_536;
+  rcvBufMax = 8_388_608;
+  rcvBufAuto = true;
   udpSndSpace = 65_535;
   udpRcvSpace = 262_144;
   ttl = 64;
@@ -73,6 +76,7 @@ const INTS: readonly (readonly [name: string, key: NumberKey, min: number, max: 
   ['net.inet.tcp.finwait2_timeout', 'finwait2Ms', 100, 3_600_000, 'FIN-WAIT-2 without a socket, ms'],
   ['net.inet.tcp.sendspace', 'sndSpace', 2048, 8_388_608, 'send buffer of a new socket, bytes'],
   ['net.inet.tcp.recvspace', 'rcvSpace', 2048, 8_388_608, 'receive buffer of a new socket, bytes'],
+  ['net.inet.tcp.recvbuf_max', 'rcvBufMax', 65_535, 8_388_608, 'receive buffer that grows by itself, at most, bytes'],
   ['net.inet.udp.maxdgram', 'udpSndSpace', 1, 65_535, 'longest datagram that is sent, bytes'],
   ['net.inet.udp.recvspace', 'udpRcvSpace', 2048, 8_388_608, 'receive buffer of a new datagram socket, bytes'],
   ['net.inet.ip.ttl', 'ttl', 1, 255, 'time to live of packets sent'],
@@ -85,6 +89,7 @@ const BOOLS: readonly (readonly [name: string, key: BoolKey, descr: string])[] =
   ['net.inet.tcp.always_keepalive', 'alwaysKeepalive', 'keep-alive on every connection'],
   ['net.inet.tcp.sack.enable', 'sack', 'offer selective acknowledgments (RFC 2018)'],
   ['net.inet.tcp.rfc1323', 'rfc1323', 'offer window scaling and timestamps (RFC 7323)'],
+  ['net.inet.tcp.recvbuf_auto', 'rcvBufAuto', 'let receive buffers grow with what comes in a round trip'],
   ['net.inet.icmp.bmcastecho', 'bmcastEcho', 'answer echo requests sent to a group'],
 ];
 

@@ -148,6 +148,9 @@ export class TcpCounters {
   rstlimited = 0;
   closedport = 0;
   listendrop = 0;
+  /** Half-open connections begun; segments for a connection in TIME-WAIT. */
+  sc_added = 0;
+  timewaitrcv = 0;
   sc_sendcookie = 0;
   sc_recvcookie = 0;
   sc_badcookie = 0;
@@ -170,6 +173,14 @@ export class TcpCounters {
   icmpbadseq = 0;
 }
 
+/** Raw ICMP sockets: messages to them, sent, lost because one was full; sockets that there was no row for. */
+export class RawCounters {
+  ipackets = 0;
+  opackets = 0;
+  fullsock = 0;
+  nosock = 0;
+}
+
 /** What only this stack has: limits that were met. */
 export class AltCounters {
   /** No flow for a socket or a SYN; no record for out-of-order data or SACK. */
@@ -178,6 +189,9 @@ export class AltCounters {
   /** Output put off because the link had no slot. */
   txblocked = 0;
   loopfull = 0;
+  /** Receive buffers that grew, and that did not because the kernel's buffers are short. */
+  rcvbufgrown = 0;
+  bufpressure = 0;
   noudpsock = 0;
 }
 
@@ -187,6 +201,7 @@ export class AltCounterSet {
   readonly ip = new IpCounters();
   readonly icmp = new IcmpCounters();
   readonly udp = new UdpCounters();
+  readonly raw = new RawCounters();
   readonly tcp = new TcpCounters();
   readonly alt = new AltCounters();
 }

@@ -1,91 +1,111 @@
 /**
- * From addresses and ports to a flow: open addressing with linear probing in one Int32Array. An entry is four words, so that a
- * lookup that hits at once reads one cache line and nothing else:
+ * From addresses and ports to a flow: open addressing with linear probing in one Int32Array. An entry is two words:
  *
- *     local address | foreign address | local port << 16 | foreign port | id + 1
+ *     hash of addresses and ports | id + 1
  *
- * Zero in the last word is an empty entry: a fresh table is zero pages. The table is at most half full by construction, because
- * its users are slabs of fixed size. A removed entry is closed up by moving later ones back, so there are no tombstones and a lookup
- * never gets slower with age. For IPv6 the two address words become keyed hashes of the addresses, and the slab confirms a hit.
+ * Zero in the last word is an empty entry: a fresh table is zero pages. The addresses themselves are the first words of the id's row, which
+ * whoever looks it up reads next anyway; where the hashes differ the row is not looked at. The table is at most six tenths full by
+ * construction, because its users are slabs of fixed size. A removed entry is closed up by moving later ones back, so there are no
+ * tombstones and a lookup never gets slower with age. For IPv6 the two address words become keyed hashes of the addresses.
  */
+import { ROW_SHIFT } from './flows.ts';
 import { type HashKey, hashFast } from './hash.ts';
 import { at } from './slab.ts';
 
-const WORDS = 4;
-const ID = 3;
+const WORDS = 2;
+const ID = 1;
+/** Slots for each id, at least. */
+const SLACK = 5 / 3;
+
+/** Where the keys are: local address, foreign address and ports are the first words of each row. Ids go on from the first to the second. */
+export interface DemuxRows {
+  readonly flows: Int32Array;
+  readonly nflows: number;
+  readonly records: Int32Array;
+  readonly nrecords: number;
+  readonly recordWords: number;
+}
 
 export class Demux {
   /** Entries in use. */
   count = 0;
-  /** Most entries that it takes. */
-  readonly limit: number;
   readonly #t: Int32Array;
   readonly #mask: number;
   readonly #key: HashKey;
-  /** Where the last hit was: the next segment is often of the same flow. */
-  #last = 0;
+  readonly #flows: Int32Array;
+  readonly #nflows: number;
+  readonly #records: Int32Array;
+  readonly #recordWords: number;
+  /** The last hit: the next segment is often of the same flow. Forgotten when an entry goes. -1: none. */
+  #last = -1;
 
-  constructor(limit: number, key: HashKey) {
-    this.limit = limit;
-    const slots = 1 << (32 - Math.clz32(2 * limit - 1));
+  constructor(rows: DemuxRows, key: HashKey) {
+    const slots = 1 << (32 - Math.clz32(Math.ceil((rows.nflows + rows.nrecords) * SLACK) - 1));
     this.#t = new Int32Array(slots * WORDS);
-    this.#mask = slots - 1;
+    this.#mask = slots * WORDS - 1;
     this.#key = key;
+    this.#flows = rows.flows;
+    this.#nflows = rows.nflows;
+    this.#records = rows.records;
+    this.#recordWords = rows.recordWords;
   }
 
   /** The id stored for these addresses and ports, or -1. */
   find(laddr: number, faddr: number, ports: number): number {
-    const t = this.#t;
     const last = this.#last;
-    // An empty entry is all zeros, and equal to no one's.
-    if (at(t, last + 2) === ports && at(t, last + 1) === faddr && at(t, last) === laddr && at(t, last + ID) !== 0)
-      return at(t, last + ID) - 1;
-    const e = this.#probe(laddr, faddr, ports);
-    const id = at(t, e + ID) - 1;
-    if (id >= 0) this.#last = e;
+    if (last >= 0 && this.#is(last, laddr, faddr, ports)) return last;
+    const id = at(this.#t, this.#probe(laddr, faddr, ports) + ID) - 1;
+    if (id >= 0) this.#last = id;
     return id;
   }
 
-  /** Adds an entry, or gives an existing one another id. The caller's slabs keep the table under its limit. */
+  /** Adds an entry, or gives an existing one another id. The id's row has the addresses. */
   set(laddr: number, faddr: number, ports: number, id: number): void {
     const t = this.#t;
     const e = this.#probe(laddr, faddr, ports);
     if (at(t, e + ID) === 0) this.count++;
-    t[e] = laddr;
-    t[e + 1] = faddr;
-    t[e + 2] = ports;
+    t[e] = hashFast(this.#key, laddr, faddr, ports);
     t[e + ID] = id + 1;
+    this.#last = -1;
   }
 
+  /** The id's row must still have the addresses. */
   remove(laddr: number, faddr: number, ports: number): void {
     const t = this.#t;
+    const mask = this.#mask;
     let hole = this.#probe(laddr, faddr, ports);
     if (at(t, hole + ID) === 0) return;
     this.count--;
-    const wrap = this.#mask * WORDS + WORDS - 1;
-    for (let e = (hole + WORDS) & wrap; at(t, e + ID) !== 0; e = (e + WORDS) & wrap) {
-      const home = this.#home(at(t, e), at(t, e + 1), at(t, e + 2));
+    this.#last = -1;
+    for (let e = (hole + WORDS) & mask; at(t, e + ID) !== 0; e = (e + WORDS) & mask) {
+      const home = (at(t, e) << 1) & mask;
       // An entry moves back if the hole lies between its home and where it stands.
-      if (((e - home) & wrap) < ((e - hole) & wrap)) continue;
-      t.copyWithin(hole, e, e + WORDS);
+      if (((e - home) & mask) < ((e - hole) & mask)) continue;
+      t[hole] = at(t, e);
+      t[hole + ID] = at(t, e + ID);
       hole = e;
     }
-    t.fill(0, hole, hole + WORDS);
+    t[hole] = 0;
+    t[hole + ID] = 0;
   }
 
   /** Offset of the entry, or of the empty one where it would be. */
   #probe(laddr: number, faddr: number, ports: number): number {
     const t = this.#t;
-    const wrap = this.#mask * WORDS + WORDS - 1;
-    let e = this.#home(laddr, faddr, ports);
-    while (at(t, e + ID) !== 0) {
-      if (at(t, e + 2) === ports && at(t, e + 1) === faddr && at(t, e) === laddr) return e;
-      e = (e + WORDS) & wrap;
+    const mask = this.#mask;
+    const hash = hashFast(this.#key, laddr, faddr, ports);
+    let e = (hash << 1) & mask;
+    for (let id = at(t, e + ID); id !== 0; id = at(t, e + ID)) {
+      if (at(t, e) === hash && this.#is(id - 1, laddr, faddr, ports)) return e;
+      e = (e + WORDS) & mask;
     }
     return e;
   }
 
-  #home(laddr: number, faddr: number, ports: number): number {
-    return (hashFast(this.#key, laddr, faddr, ports) & this.#mask) * WORDS;
+  #is(id: number, laddr: number, faddr: number, ports: number): boolean {
+    const flow = id < this.#nflows;
+    const w = flow ? this.#flows : this.#records;
+    const o = flow ? id << ROW_SHIFT : (id - this.#nflows) * this.#recordWords;
+    return at(w, o + 2) === ports && at(w, o + 1) === faddr && at(w, o) === laddr;
   }
 }

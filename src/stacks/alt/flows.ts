@@ -1,17 +1,19 @@
 /**
- * The flow slab: one row of 64 words (256 bytes, four cache lines) for each TCP socket and connection. Row `i` begins at word
- * `i << ROW_SHIFT`; the names below are the words' places in it, the busiest first. Rows and not columns, because a segment
- * wants most fields of one flow and none of the next: it costs four cache lines however many flows there are.
+ * The flow slab: one row of 32 words (128 bytes, two cache lines) for each TCP socket and connection. Row `i` begins at word
+ * `i << ROW_SHIFT`; the names below are the words' places in it. Rows and not columns, because a segment wants most fields of one
+ * flow and none of the next. Numbers that fit into 8 or 16 bits share a word (`field`, `setField`). What few flows ever need, and none
+ * while all goes well, lies beside the row in a second array (`side`, `setSide`), whose pages the system does not even provide until
+ * a flow writes there. So an idle connection costs its row.
  *
- * IPv6 needs six more words for the upper parts of the two addresses; 50 to 63 are kept free for them.
+ * IPv6 needs six more words for the upper parts of the two addresses: they go there too.
  */
 import type { Socket } from '../../kern/socket/socket.ts';
 import { Slab, at } from './slab.ts';
 
-export const ROW_SHIFT = 6;
-export const ROW_WORDS = 1 << ROW_SHIFT;
+export const ROW_SHIFT = 5;
+const ROW_WORDS = 1 << ROW_SHIFT;
 
-/** Addresses and ports, as in the demultiplexer: local, foreign, local port << 16 | foreign port. */
+/** Addresses and ports: local, foreign, local port << 16 | foreign port. The demultiplexer looks here. */
 export const LADDR = 0;
 export const FADDR = 1;
 export const PORTS = 2;
@@ -26,72 +28,101 @@ export const LAST_ACK = 7;
 export const SND_UNA = 8;
 export const SND_NXT = 9;
 export const SND_MAX = 10;
-/** Peer's window in bytes, and the segment that set it (RFC 9293 §3.10.7.4). */
+/**
+ * Peer's window in bytes, and the sequence number of the segment that set it (RFC 9293 §3.10.7.4). What that segment acknowledged
+ * (SND.WL2) need not be kept: no segment that is looked at acknowledges less.
+ */
 export const SND_WND = 11;
 export const SND_WL1 = 12;
-export const SND_WL2 = 13;
-/** Congestion window and slow start threshold in bytes; payload of a full segment. */
-export const SND_CWND = 14;
-export const SND_SSTHRESH = 15;
-export const MSS = 16;
-/** Peer's latest timestamp, when it came, and what is added to our clock to make ours (RFC 7323). */
-export const TS_RECENT = 17;
-export const TS_RECENT_AT = 18;
-export const TS_OFF = 19;
-/** Deadlines in ms, 0 for none, never 0 otherwise: retransmission, persist or probe; acknowledgment; by state: see timer.ts. */
-export const REXMT_AT = 20;
-export const DELACK_AT = 21;
-export const LIFE_AT = 22;
-/** When the last segment came, ms. */
-export const RCV_TIME = 23;
-/** Largest payload of a segment received: what counts as full-sized for acknowledging. */
-export const RCV_MSS = 24;
-/** Window shifts: peer's, and ours << 8. */
-export const SCALE = 25;
-/** Duplicate acknowledgments in a row; end of the last small segment sent (Nagle). */
-export const DUPACKS = 26;
-export const SND_SML = 27;
-/** Smoothed round trip in 1/8 ms, its variation in 1/4 ms; backoff of the timer. */
-export const SRTT = 28;
-export const RTTVAR = 29;
-export const RXT_SHIFT = 30;
-/** Row of the range slab plus 1: data out of order, and what the peer has out of order. 0: none. */
-export const RANGES = 31;
-/** Cached way out: generation of the routes, interface, neighbour, its ARP entry plus 1. */
-export const ROUTE_GEN = 32;
-export const IFX = 33;
-export const NEXTHOP = 34;
-export const NEIGHBOUR = 35;
-/** Next in the list of flows with output, or of free rows, plus 1. */
-export const NEXT = 36;
-/** Recovery: it ends when this is acknowledged; next byte to retransmit; SND_MAX at the last retransmission. */
-export const RECOVER = 37;
-export const HIGH_RXT = 38;
-export const RXT_MARK = 39;
-/** Largest window the peer ever offered, bytes. */
-export const MAX_WND = 40;
 /** Initial sequence numbers. */
-export const ISS = 41;
-export const IRS = 42;
+export const ISS = 13;
+export const IRS = 14;
+/** Congestion window and slow start threshold in bytes. */
+export const SND_CWND = 15;
+export const SND_SSTHRESH = 16;
+/** Peer's latest timestamp, and what is added to our clock to make ours (RFC 7323). */
+export const TS_RECENT = 17;
+export const TS_OFF = 18;
+/** Deadlines in ms, 0 for none, never 0 otherwise: retransmission, persist or probe; acknowledgment; by state: see timer.ts. */
+export const REXMT_AT = 19;
+export const DELACK_AT = 20;
+export const LIFE_AT = 21;
+/** When the last segment came that the peer may have sent, ms. */
+export const RCV_TIME = 22;
+/** Smoothed round trip in 1/8 ms. */
+export const SRTT = 23;
+/** End of the last small segment sent (Nagle). */
+export const SND_SML = 24;
+/** The same word before a connection stands. SYN-RECEIVED: the listener's row. LISTEN and bound: next flow of the same port plus 1. */
+export const HEAD = SND_SML;
+/** Row of the range slab plus 1: data out of order, and what the peer has out of order. 0: none. */
+export const RANGES = 25;
+/** Cached way out: generation of the routes << 4 | interface. */
+export const ROUTE = 26;
+export const ROUTE_IX_BITS = 4;
+export const ROUTE_GEN_MASK = 0xfffffff;
+/** Next in the list of flows with output, or of free rows, plus 1. */
+export const NEXT = 27;
+
+/** A field's word | shift << 8 | bits << 16. */
+const half = (word: number, shift: number): number => word | (shift << 8) | (16 << 16);
+const byte = (word: number, shift: number): number => word | (shift << 8) | (8 << 16);
+/** Payload of a full segment; largest payload of a segment received: what counts as full-sized for acknowledging. */
+export const MSS = half(28, 0);
+export const RCV_MSS = half(28, 16);
+/** Variation of the round trip in 1/4 ms, that is four times it in ms: more than the largest timeout says nothing. */
+export const RTTVAR = half(29, 0);
+/** Duplicate acknowledgments in a row. */
+export const DUPACKS = half(29, 16);
+/** Largest window the peer ever offered, in its own units. */
+export const MAX_WND = half(30, 0);
+/** ARP entry of the next hop plus 1; 0: not known. */
+export const NEIGHBOUR = half(30, 16);
+/** Window shifts: peer's | ours << 4. */
+export const SCALE = byte(31, 0);
+/** Backoff of the timer; keep-alive or window probes unanswered. */
+export const RXT_SHIFT = byte(31, 8);
+export const PROBES = byte(31, 16);
+/** Something lies beside the row. */
+const HAS_SIDE = byte(31, 24);
+
+/** Beside the row. Next hop, if it is not the peer itself. */
+export const NEXTHOP = 0;
+/** Recovery: it ends when this is acknowledged (with F_RECOVER); next byte to retransmit; SND_MAX at the last retransmission. */
+export const RECOVER = 1;
+export const HIGH_RXT = 2;
+export const RXT_MARK = 3;
 /** A segment being timed, for peers without timestamps: its end, and when it left (0: none). */
-export const RTT_SEQ = 43;
-export const RTT_AT = 44;
+export const RTT_SEQ = 4;
+export const RTT_AT = 5;
 /** Sequence number of the peer's FIN, with F_FIN. */
-export const FIN_SEQ = 45;
-/** When the last challenge ACK left; retransmissions; keep-alive or window probes unanswered. */
-export const CHALLENGED = 46;
-export const REXMITS = 47;
-export const PROBES = 48;
-/** SYN-RECEIVED: the listener's row. LISTEN and bound: next flow of the same port plus 1. */
-export const HEAD = 49;
-/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's), TCP_MAXSEG, TTL | TOS << 8 | count << 16. */
-export const KEEP_IDLE = 56;
-export const KEEP_INTVL = 57;
-export const KEEP_CNT = 58;
-export const MAXSEG = 59;
-export const TTL_TOS = 60;
+export const FIN_SEQ = 6;
+/** When the last challenge ACK left; retransmissions. */
+export const CHALLENGED = 7;
+export const REXMITS = 8;
+/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's), TCP_MAXSEG, TTL | TOS << 8. */
+export const KEEP_IDLE = 9;
+export const KEEP_INTVL = 10;
+export const KEEP_CNT = 11;
+export const MAXSEG = 12;
+export const TTL_TOS = 13;
 /** RFC 1191: largest packet the path takes, bytes; 0: the interface's. */
-export const PMTU = 61;
+export const PMTU = 14;
+const SIDE_SHIFT = 4;
+const SIDE_WORDS = 1 << SIDE_SHIFT;
+
+/** A field of the row at `o`. The numbers are constants where it is called, and the compiler makes a load, a shift and a mask of it. */
+export function field(w: Int32Array, o: number, f: number): number {
+  return (at(w, o + (f & 0xff)) >>> ((f >>> 8) & 0xff)) & ((1 << (f >>> 16)) - 1);
+}
+
+/** Sets it; more than it can hold is the most that it can. */
+export function setField(w: Int32Array, o: number, f: number, value: number): void {
+  const max = (1 << (f >>> 16)) - 1;
+  const shift = (f >>> 8) & 0xff;
+  const k = o + (f & 0xff);
+  w[k] = (at(w, k) & ~(max << shift)) | ((value < max ? value : max) << shift);
+}
 
 /** States; a free row is 0. The order is that of RFC 9293 §3.3.2, so that ranges of states can be compared. */
 export const TS_FREE = 0;
@@ -142,6 +173,12 @@ export const F_BOUND = 0x20000;
 export const F_HASHED = 0x40000;
 /** Output stopped because of the congestion window. */
 export const F_CWNDLIM = 0x80000;
+/** RECOVER says something: there was a loss, and what was sent before is not yet all acknowledged. */
+export const F_RECOVER = 0x100000;
+/** The next hop is not the peer: see NEXTHOP. */
+export const F_VIA = 0x200000;
+/** The user set the size of the receive buffer: it is left alone. */
+export const F_RCVFIXED = 0x400000;
 
 export class Flows extends Slab {
   /** The kernel's socket of each flow. */
@@ -151,10 +188,31 @@ export class Flows extends Slab {
   readonly portUse = new Int32Array(65536);
   /** Half-open connections without a socket. */
   embryonic = 0;
+  readonly #side: Int32Array;
 
   constructor(rows: number) {
     super(rows, ROW_WORDS, NEXT);
+    this.#side = new Int32Array(rows << SIDE_SHIFT);
     this.socketOf = new Array<Socket | null>(rows).fill(null);
+  }
+
+  /** A word beside the row that begins at `o`. */
+  side(o: number, word: number): number {
+    return field(this.w, o, HAS_SIDE) === 0 ? 0 : at(this.#side, (o >> (ROW_SHIFT - SIDE_SHIFT)) + word);
+  }
+
+  setSide(o: number, word: number, value: number): void {
+    if (field(this.w, o, HAS_SIDE) === 0) {
+      if (value === 0) return;
+      setField(this.w, o, HAS_SIDE, 1);
+    }
+    this.#side[(o >> (ROW_SHIFT - SIDE_SHIFT)) + word] = value;
+  }
+
+  override free(row: number): void {
+    const o = row << ROW_SHIFT;
+    if (field(this.w, o, HAS_SIDE) !== 0) this.#side.fill(0, row << SIDE_SHIFT, (row << SIDE_SHIFT) + SIDE_WORDS);
+    super.free(row);
   }
 
   /** Takes a flow into the list of its local port. */

@@ -21,6 +21,7 @@ import { IPPROTO_TCP, IPPROTO_UDP, IP_DST, IP_HDR_LEN, IP_PROTO, IP_SRC, ipHdrLe
 import type { Alt } from './alt.ts';
 import { CTL_NEEDFRAG, CTL_REFUSED, CTL_UNREACH } from './icmperr.ts';
 import { ipDatagram } from './ipout.ts';
+import { rawDeliver } from './raw.ts';
 import { tcpCtlInput } from './tcp/ctlinput.ts';
 import { udpCtlInput } from './udp.ts';
 
@@ -38,9 +39,13 @@ export function icmpInput(s: Alt): void {
     return;
   }
   const type = get8(b, o);
-  if (type === ICMP_ECHO) echo(s, b, o, len);
-  else if (icmpIsError(type) && type !== ICMP_REDIRECT && type !== ICMP_SOURCEQUENCH) errorInput(s, b, o, type);
+  if (type === ICMP_ECHO) {
+    echo(s, b, o, len);
+    return;
+  }
+  if (icmpIsError(type) && type !== ICMP_REDIRECT && type !== ICMP_SOURCEQUENCH) errorInput(s, b, o, type);
   else ct.icmp.ignored++;
+  rawDeliver(s);
 }
 
 /** RFC 1122 §3.2.2.6: the same data, from the address that was asked. */

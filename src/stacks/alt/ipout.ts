@@ -118,9 +118,9 @@ function sendWhole(
   return null;
 }
 
-/** Small copies by hand: a view of the source costs more than the bytes. */
+/** Small copies by hand: a view of the source costs more than the bytes, and is garbage. */
 export function copyBytes(src: Uint8Array, off: number, len: number, dst: Uint8Array, at: number): void {
-  if (len < 64) for (let k = 0; k < len; k++) dst[at + k] = src[off + k] as number;
+  if (len <= 128) for (let k = 0; k < len; k++) dst[at + k] = src[off + k] as number;
   else dst.set(src.subarray(off, off + len), at);
 }
 

@@ -30,6 +30,8 @@ import { icmpReassExpired } from './icmperr.ts';
 import { ifIoctl, rtIoctl } from './ioctl.ts';
 import { etherInput, rawInput } from './ipin.ts';
 import { MAX_NETIFS, NetIf } from './netif.ts';
+import { orphans, resetStack } from './observe.ts';
+import { rawProtosw } from './rawusr.ts';
 import { at } from './slab.ts';
 import { abortFlow, timewaitTick } from './tcp/close.ts';
 import { runOutput } from './tcp/output.ts';
@@ -130,6 +132,8 @@ const altClass = defineClass<Alt, NetstackMethods>({
       return err === 'ENOIOCTL' ? 'EOPNOTSUPP' : err;
     },
     busy,
+    orphans: (s, protocol) => (protocol === IPPROTO_TCP ? orphans(s) : []),
+    reset: resetStack,
   },
 });
 
@@ -142,7 +146,7 @@ function inetDomain(s: Alt): Domain {
     methods: tcpMethods(s),
   };
   const udp = { name: 'udp', type: SOCK_DGRAM, protocol: IPPROTO_UDP, flags: PR_ATOMIC | PR_ADDR, methods: udpMethods(s) };
-  return { family: AF_INET, name: 'internet', protosw: [tcp, udp] };
+  return { family: AF_INET, name: 'internet', protosw: [tcp, udp, rawProtosw(s)] };
 }
 
 /** Ends what is left when the stack goes: peers get a reset. */

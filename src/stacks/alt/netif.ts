@@ -10,7 +10,7 @@ import { NETISR_LINK, type NetisrWork } from '../../kern/netisr.ts';
 import { PKT_CSUM_OK, PKT_LOOP, RxPacket, TX_SLOT, TxPacket } from '../../kern/packet.ts';
 import type { AltCounters } from './counters.ts';
 
-/** Interfaces that the stack takes. */
+/** Interfaces that the stack takes: a power of two, at most what ROUTE of a flow has room for. */
 export const MAX_NETIFS = 16;
 
 export class NetIf {

@@ -126,6 +126,11 @@ export class Reass {
     return k;
   }
 
+  /** Forgets all datagrams under way; their fragments count as dropped. */
+  clear(): void {
+    for (let k = 0; k < POOL; k++) if (at(this.#tag, k) !== 0) this.#give(k, at(this.#frags, k));
+  }
+
   #close(k: number): void {
     this.#tag[k] = 0;
     this.inUse--;

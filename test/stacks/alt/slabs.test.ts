@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Demux } from '../../../src/stacks/alt/demux.ts';
+import { ROW_SHIFT } from '../../../src/stacks/alt/flows.ts';
 import { hashFast, hashStrong } from '../../../src/stacks/alt/hash.ts';
 import {
   MAX_RANGES,
@@ -38,11 +39,19 @@ describe('demultiplexer', () => {
     const step = fc.tuple(fc.constantFrom('set', 'remove', 'find'), key, fc.integer({ min: 0, max: 999 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), fc.integer(), (steps, k) => {
-        const demux = new Demux(128, Int32Array.of(k, ~k));
+        const flows = new Int32Array(128 << ROW_SHIFT);
+        const records = new Int32Array(128 * 3);
+        const rows = { flows, nflows: 128, records, nrecords: 128, recordWords: 3 };
+        const demux = new Demux(rows, Int32Array.of(k, ~k));
         const model = new Map<string, number>();
-        for (const [op, [l, f, p], id] of steps) {
+        for (const [op, [l, f, p], n] of steps) {
           const name = `${l},${f},${p}`;
+          // Each key has a flow's row and a record's.
+          const row = (l << 5) | (f << 2) | p;
+          const id = (n & 1) * 128 + row;
           if (op === 'set') {
+            flows.set([l, f, p], row << ROW_SHIFT);
+            records.set([l, f, p], row * 3);
             demux.set(l, f, p, id);
             model.set(name, id);
           } else if (op === 'remove') {

@@ -5,15 +5,16 @@
 import { sosnddrop } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, RECOVER, REXMT_AT,
-  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE,
-  TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF,
+  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, RECOVER, REXMT_AT,
+  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WND, STATE,
+  TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
 import { endFlow, enterTimeWait } from './close.ts';
 import { armRexmt } from './output.ts';
 import { onDupAck, onRecoveryAck, takeSack, trimSacked } from './recovery.ts';
 import { rttSample } from './rtt.ts';
+import { setState } from './state.ts';
 
 /** Largest congestion window, bytes: sums of it stay small integers. */
 const CWND_MAX = 1 << 26;
@@ -25,7 +26,7 @@ export function processAck(s: Alt, i: number): boolean {
   const o = i << ROW_SHIFT;
   const ack = p.ack;
   const una = at(w, o + SND_UNA);
-  const win = p.win << (at(w, o + SCALE) & 0xff);
+  const win = p.win << (field(w, o, SCALE) & 15);
   const fresh = opt.nsack > 0 && (at(w, o + FLAGS) & F_SACK) !== 0 && takeSack(s, i, opt, ack);
   if (ack === una) {
     const dup = p.len === 0 && win === at(w, o + SND_WND) && una !== at(w, o + SND_NXT);
@@ -34,7 +35,7 @@ export function processAck(s: Alt, i: number): boolean {
       if (dup) {
         ct.tcp.rcvdupack++;
         // With SACK a duplicate that says nothing new is of a duplicate segment, and not of a loss.
-        if (fresh || opt.nsack === 0) w[o + DUPACKS] = at(w, o + DUPACKS) + 1;
+        if (fresh || opt.nsack === 0) setField(w, o, DUPACKS, field(w, o, DUPACKS) + 1);
       }
       const so = socketOf[i] ?? null;
       onDupAck(s, i, so === null ? 0 : so.snd.cc - ((at(w, o + SND_MAX) - una) | 0));
@@ -49,16 +50,17 @@ export function processAck(s: Alt, i: number): boolean {
   const flight = (at(w, o + SND_MAX) - una) | 0;
   w[o + SND_UNA] = ack;
   // What lies behind keeps up, so that it is not ahead when the numbers have gone half round.
-  if (((at(w, o + RECOVER) - ack) | 0) < 0) w[o + RECOVER] = ack;
+  const flags = at(w, o + FLAGS);
+  if ((flags & F_RECOVER) !== 0 && ((s.flows.side(o, RECOVER) - ack) | 0) <= 0) w[o + FLAGS] = flags & ~F_RECOVER;
   if (((at(w, o + SND_SML) - ack) | 0) < 0) w[o + SND_SML] = ack;
   if (((at(w, o + SND_NXT) - ack) | 0) < 0) w[o + SND_NXT] = ack;
-  w[o + RXT_SHIFT] = 0;
-  w[o + PROBES] = 0;
+  setField(w, o, RXT_SHIFT, 0);
+  setField(w, o, PROBES, 0);
   if (at(w, o + RANGES) !== 0) trimSacked(s, i, ack);
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0) {
     onRecoveryAck(s, i, ack, acked);
   } else {
-    w[o + DUPACKS] = 0;
+    setField(w, o, DUPACKS, 0);
     grow(s, i, acked, flight);
     if (fresh) onDupAck(s, i, 1);
   }
@@ -80,10 +82,10 @@ function measure(s: Alt, i: number, ack: number): void {
     if (rtt >= 0 && rtt < 60_000) rttSample(s, i, rtt);
     return;
   }
-  const began = at(w, o + RTT_AT);
-  if (began === 0 || ((ack - at(w, o + RTT_SEQ)) | 0) < 0) return;
+  const began = s.flows.side(o, RTT_AT);
+  if (began === 0 || ((ack - s.flows.side(o, RTT_SEQ)) | 0) < 0) return;
   rttSample(s, i, (s.time.ms - began) | 0);
-  w[o + RTT_AT] = 0;
+  s.flows.setSide(o, RTT_AT, 0);
 }
 
 /** Slow start and congestion avoidance, counted in bytes (RFC 3465), and only while the window is what limits (RFC 7661). */
@@ -92,7 +94,7 @@ function grow(s: Alt, i: number, acked: number, flight: number): void {
   const o = i << ROW_SHIFT;
   const cwnd = at(w, o + SND_CWND);
   if ((at(w, o + FLAGS) & F_CWNDLIM) === 0 && 2 * flight < cwnd) return;
-  const mss = at(w, o + MSS);
+  const mss = field(w, o, MSS);
   const more = cwnd < at(w, o + SND_SSTHRESH) ? acked : Math.max(1, Math.floor((mss * Math.min(acked, cwnd)) / cwnd));
   w[o + SND_CWND] = Math.min(CWND_MAX, cwnd + more);
 }
@@ -102,21 +104,19 @@ function updateWindow(s: Alt, i: number, win: number): void {
   const { pkt: p } = s;
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
-  const newer = (at(w, o + SND_WL1) - p.seq) | 0;
-  if (newer > 0 || (newer === 0 && ((at(w, o + SND_WL2) - p.ack) | 0) > 0)) return;
+  if (((at(w, o + SND_WL1) - p.seq) | 0) > 0) return;
   const old = at(w, o + SND_WND);
   w[o + SND_WL1] = p.seq;
-  w[o + SND_WL2] = p.ack;
   w[o + SND_WND] = win;
-  if (win > at(w, o + MAX_WND)) w[o + MAX_WND] = win;
+  if (p.win > field(w, o, MAX_WND)) setField(w, o, MAX_WND, p.win);
   if ((at(w, o + FLAGS) & F_PERSIST) !== 0) {
     // The peer answers: ask on for as long as it does.
-    w[o + PROBES] = 0;
+    setField(w, o, PROBES, 0);
     if (win > 0) {
       s.mark(i);
       w[o + FLAGS] = at(w, o + FLAGS) & ~F_PERSIST;
       w[o + REXMT_AT] = 0;
-      w[o + RXT_SHIFT] = 0;
+      setField(w, o, RXT_SHIFT, 0);
     }
   }
   if (win > old) s.mark(i);
@@ -137,7 +137,7 @@ function freeAcked(s: Alt, i: number, acked: number): boolean {
   if (state === TS_FREE) return false;
   if (!finAcked) return true;
   if (state === TS_FIN_WAIT_1) {
-    w[o + STATE] = TS_FIN_WAIT_2;
+    setState(s, i, TS_FIN_WAIT_2);
     if ((at(w, o + FLAGS) & F_DETACHED) !== 0) s.setTimer(i, LIFE_AT, s.cfg.finwait2Ms);
   } else if (state === TS_CLOSING) {
     enterTimeWait(s, i);

@@ -9,6 +9,7 @@ import { FADDR, FLAGS, F_ACKNOW, F_BOUND, F_HASHED, F_QUEUED, F_TS, HEAD, LADDR,
 import { at } from '../slab.ts';
 import { KEEP_TIMEWAIT } from '../wheel.ts';
 import { emitAck, emitReset } from './emit.ts';
+import { reportState } from './state.ts';
 import {
   W_FADDR, W_HAS_TS, W_LADDR, W_PORTS, W_RCV_NXT, W_SND_NXT, W_TS_OFF, W_TS_RECENT, W_UNTIL, W_WIN,
 } from './timewait.ts'; // prettier-ignore
@@ -36,6 +37,10 @@ export function endFlow(s: Alt, i: number, err: Errno | null): void {
   const so = flows.socketOf[i] ?? null;
   flows.socketOf[i] = null;
   if (state === TS_SYN_RCVD && so === null) flows.embryonic--;
+  if (state > TS_LISTEN && (s.kernel.diag.state.hasSubscribers || s.tcpLog.enabled('trace'))) {
+    // The one whose place in the demultiplexer a record has taken is in TIME-WAIT.
+    reportState(s, i, state, (flags & F_HASHED) === 0 ? 'TIME_WAIT' : 'CLOSED');
+  }
   w[o + STATE] = TS_FREE;
   w[o + FLAGS] = flags & F_QUEUED;
   // One that waits for output is freed when the list comes to it.

@@ -3,7 +3,7 @@
  * ends a connection that stands.
  */
 import type { Alt } from '../alt.ts';
-import { FLAGS, F_TS, MSS, PMTU, ROW_SHIFT, SND_MAX, SND_NXT, SND_UNA, STATE, TS_SYN_SENT } from '../flows.ts';
+import { FLAGS, F_TS, MSS, PMTU, ROW_SHIFT, SND_MAX, SND_NXT, SND_UNA, STATE, TS_SYN_SENT, field, setField } from '../flows.ts';
 import { CTL_NEEDFRAG, CTL_REFUSED } from '../icmperr.ts';
 import { at } from '../slab.ts';
 import { endFlow } from './close.ts';
@@ -37,14 +37,14 @@ function shrink(s: Alt, i: number, said: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const options = (at(w, o + FLAGS) & F_TS) !== 0 ? 12 : 0;
-  const now = at(w, o + MSS) + options + HEADERS;
+  const now = field(w, o, MSS) + options + HEADERS;
   let mtu = said;
   if (mtu === 0) mtu = PLATEAUS.find((p) => p < now) ?? MIN_PMTU;
   if (mtu >= now) return;
   if (mtu < MIN_PMTU) mtu = MIN_PMTU;
   s.ct.tcp.pmtuchanged++;
-  w[o + PMTU] = mtu;
-  w[o + MSS] = Math.min(at(w, o + MSS), mtu - HEADERS - options);
+  s.flows.setSide(o, PMTU, mtu);
+  setField(w, o, MSS, Math.min(field(w, o, MSS), mtu - HEADERS - options));
   w[o + SND_NXT] = at(w, o + SND_UNA);
   s.mark(i);
 }

@@ -3,17 +3,20 @@
  * of order are put where they belong in `so.rcv`, and remembered as ranges. Acknowledgments are counted in bytes, so that a super-frame
  * counts as the segments that it was made of.
  */
+import { sorcvbuf, sorcvrest } from '../../../kern/socket/sobuf.ts';
 import { socantrcvmore, sorcv, sorcvcommit } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
 import {
   DELACK_AT, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, LAST_ACK, RCV_MSS, RCV_NXT, ROW_SHIFT, STATE, TS_CLOSE_WAIT, TS_CLOSING,
-  TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE,
+  TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { ADD_FULL, NEWEST, RCVD, rangeAdd, rangeTrim } from '../ranges.ts';
 import { at } from '../slab.ts';
+import { tuneReceive } from './autotune.ts';
 import { enterTimeWait } from './close.ts';
 import { emitAck } from './emit.ts';
 import { dropRangeRow, rangeSet, takeRangeSet } from './recovery.ts';
+import { setState } from './state.ts';
 
 /** Takes [seq, seq + len) at `off`, already cut to the window. False: the flow is gone. */
 export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq: number, len: number, segSize: number): boolean {
@@ -31,8 +34,9 @@ export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq:
   }
   ct.tcp.rcvpack++;
   ct.tcp.rcvbyte += len;
-  if (segSize > at(w, o + RCV_MSS)) w[o + RCV_MSS] = segSize;
+  if (segSize > field(w, o, RCV_MSS)) setField(w, o, RCV_MSS, segSize);
   w[o + RCV_NXT] = (rcvNxt + len) | 0;
+  tuneReceive(s, i, so, (rcvNxt + len) | 0);
   scheduleAck(s, i);
   sorcv(so, bytes, off, len);
   if (at(w, o + STATE) === TS_FREE) return false;
@@ -46,7 +50,7 @@ function scheduleAck(s: Alt, i: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const unacked = (at(w, o + RCV_NXT) - at(w, o + LAST_ACK)) | 0;
-  if (unacked > at(w, o + RCV_MSS)) {
+  if (unacked > field(w, o, RCV_MSS)) {
     w[o + FLAGS] = at(w, o + FLAGS) | F_ACKNOW;
     s.mark(i);
   } else if (at(w, o + DELACK_AT) === 0) {
@@ -89,9 +93,11 @@ function outOfOrder(s: Alt, i: number, bytes: Uint8Array, off: number, seq: numb
   if (c >= 0 && so !== null) {
     const r = s.ranges.w;
     // Bytes that no range then remembers are written over later.
-    kept = so.rcv.place((seq - at(w, o + RCV_NXT)) | 0, bytes, off, len) && rangeAdd(r, c, seq, (seq + len) | 0) !== ADD_FULL;
+    kept =
+      sorcvbuf(so).place((seq - at(w, o + RCV_NXT)) | 0, bytes, off, len) && rangeAdd(r, c, seq, (seq + len) | 0) !== ADD_FULL;
     if (kept) r[c - RCVD + NEWEST] = seq;
     else dropRangeRow(s, i);
+    if (!kept) sorcvrest(so);
   }
   if (!kept) ct.tcp.rcvoodrop++;
   if (!emitAck(s, i)) {
@@ -105,7 +111,7 @@ export function takeFin(s: Alt, i: number): boolean {
   const { w, socketOf } = s.flows;
   const o = i << ROW_SHIFT;
   const flags = at(w, o + FLAGS);
-  if ((flags & F_FIN) === 0 || at(w, o + FIN_SEQ) !== at(w, o + RCV_NXT)) return true;
+  if ((flags & F_FIN) === 0 || s.flows.side(o, FIN_SEQ) !== at(w, o + RCV_NXT)) return true;
   const state = at(w, o + STATE);
   if (state !== TS_ESTABLISHED && state !== TS_FIN_WAIT_1 && state !== TS_FIN_WAIT_2) return true;
   w[o + RCV_NXT] = (at(w, o + RCV_NXT) + 1) | 0;
@@ -118,7 +124,7 @@ export function takeFin(s: Alt, i: number): boolean {
     enterTimeWait(s, i);
     return false;
   }
-  w[o + STATE] = state === TS_ESTABLISHED ? TS_CLOSE_WAIT : TS_CLOSING;
+  setState(s, i, state === TS_ESTABLISHED ? TS_CLOSE_WAIT : TS_CLOSING);
   if (so !== null) socantrcvmore(so);
   return at(w, o + STATE) !== TS_FREE;
 }

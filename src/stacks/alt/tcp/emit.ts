@@ -23,11 +23,11 @@ import {
 import type { TxPacket } from '../../../kern/packet.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, FADDR, FLAGS, F_ACKNOW, F_SACK, F_TS, F_WSCALE, HEAD, IFX, LADDR, LAST_ACK, MAXSEG, MSS, NEIGHBOUR, NEXTHOP,
-  PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE_GEN, ROW_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WND, STATE, TS_ESTABLISHED, TS_OFF, TS_RECENT, TS_SYN_RCVD,
-  TS_SYN_SENT, TTL_TOS,
+  DELACK_AT, FADDR, FLAGS, F_ACKNOW, F_SACK, F_TS, F_VIA, F_WSCALE, HEAD, LADDR, LAST_ACK, MAXSEG, MSS, NEIGHBOUR, NEXTHOP,
+  PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WND, STATE, TS_ESTABLISHED, TS_OFF, TS_RECENT, TS_SYN_RCVD,
+  TS_SYN_SENT, TTL_TOS, field, setField
 } from '../flows.ts'; // prettier-ignore
-import type { NetIf } from '../netif.ts';
+import { MAX_NETIFS, type NetIf } from '../netif.ts';
 import { pseudo4, putTxSum } from '../offload.ts';
 import { NEWEST, RANGE_WORDS, RCVD } from '../ranges.ts';
 import { at } from '../slab.ts';
@@ -38,29 +38,31 @@ export function flowNetif(s: Alt, i: number): NetIf | null {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const { routes } = s;
-  if (at(w, o + ROUTE_GEN) !== routes.gen) {
+  const gen = routes.gen & ROUTE_GEN_MASK;
+  if (at(w, o + ROUTE) >>> ROUTE_IX_BITS !== gen) {
     if (!routes.lookup(at(w, o + FADDR))) {
       s.ct.ip.noroute++;
       return null;
     }
-    w[o + ROUTE_GEN] = routes.gen;
-    w[o + IFX] = routes.ix;
-    w[o + NEXTHOP] = routes.nexthop;
-    w[o + NEIGHBOUR] = 0;
+    w[o + ROUTE] = (gen << ROUTE_IX_BITS) | routes.ix;
+    const via = routes.nexthop !== at(w, o + FADDR);
+    if (via) s.flows.setSide(o, NEXTHOP, routes.nexthop);
+    w[o + FLAGS] = via ? at(w, o + FLAGS) | F_VIA : at(w, o + FLAGS) & ~F_VIA;
+    setField(w, o, NEIGHBOUR, 0);
   }
-  return s.ifs[at(w, o + IFX)] ?? null;
+  return s.ifs[at(w, o + ROUTE) & (MAX_NETIFS - 1)] ?? null;
 }
 
 /** Largest packet of the flow's path, bytes. */
 export function flowMtu(s: Alt, i: number, nif: NetIf): number {
-  const pmtu = at(s.flows.w, (i << ROW_SHIFT) + PMTU);
+  const pmtu = s.flows.side(i << ROW_SHIFT, PMTU);
   return pmtu !== 0 && pmtu < nif.mtu ? pmtu : nif.mtu;
 }
 
 /** The MSS that we offer: what the interface takes, or less if the user says so (RFC 9293 §3.7.1). */
 function offeredMss(s: Alt, i: number, nif: NetIf): number {
   const mss = nif.mtu - IP_HDR_LEN - TCP_HDR_LEN;
-  const user = at(s.flows.w, (i << ROW_SHIFT) + MAXSEG);
+  const user = s.flows.side(i << ROW_SHIFT, MAXSEG);
   return user !== 0 && user < mss ? user : mss;
 }
 
@@ -73,7 +75,7 @@ function window(s: Alt, i: number, syn: boolean): number {
   const so = socketOf[i] ?? (at(w, o + STATE) === TS_SYN_RCVD ? socketOf[at(w, o + HEAD)] : null) ?? null;
   const rcvNxt = at(w, o + RCV_NXT);
   let space = so === null ? 0 : sorcvspace(so);
-  if (so !== null && space < so.rcv.hiwat >> 2 && space < at(w, o + MSS)) space = 0;
+  if (so !== null && space < so.rcv.hiwat >> 2 && space < field(w, o, MSS)) space = 0;
   const left = (at(w, o + RCV_ADV) - rcvNxt) | 0;
   if (syn) {
     const win = space < 65535 ? space : 65535;
@@ -81,7 +83,7 @@ function window(s: Alt, i: number, syn: boolean): number {
     return win;
   }
   if (space < left) space = left;
-  const shift = (at(w, o + FLAGS) & F_WSCALE) !== 0 ? at(w, o + SCALE) >>> 8 : 0;
+  const shift = (at(w, o + FLAGS) & F_WSCALE) !== 0 ? field(w, o, SCALE) >>> 4 : 0;
   let win = space >> shift;
   if (win > 65535) win = 65535;
   const edge = (rcvNxt + (win << shift)) | 0;
@@ -173,12 +175,12 @@ export function emit(s: Alt, i: number, seq: number, len: number, flags: number)
   const ack = (flags & TH_ACK) !== 0 ? at(w, o + RCV_NXT) : 0;
   putTcp(b, th, ports >>> 16, ports & 0xffff, seq, ack, hdrLen, flags, win);
   putTxSum(pkt, nif.txcsum, th, TCP_SUM, pseudo4(laddr, faddr, IPPROTO_TCP, hdrLen + len));
-  const mss = at(w, o + MSS);
+  const mss = field(w, o, MSS);
   if (len > mss) {
     pkt.flags |= TX_TSO4 | TX_CSUM;
     pkt.gsoSize = mss;
   }
-  const opts = at(w, o + TTL_TOS);
+  const opts = s.flows.side(o, TTL_TOS);
   const ttl = (opts & 0xff) === 0 ? s.cfg.ttl : opts & 0xff;
   putIpv4(b, pkt.prepend(IP_HDR_LEN), IP_HDR_LEN + hdrLen + len, 0, IP_DF, (opts >>> 8) & 0xff, ttl, IPPROTO_TCP, laddr, faddr);
   count(s, len, flags, seq, at(w, o + SND_MAX));
@@ -187,7 +189,12 @@ export function emit(s: Alt, i: number, seq: number, len: number, flags: number)
     w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
     w[o + DELACK_AT] = 0;
   }
-  w[o + NEIGHBOUR] = s.arp.output(nif, at(w, o + NEXTHOP), false, pkt, at(w, o + NEIGHBOUR));
+  setField(
+    w,
+    o,
+    NEIGHBOUR,
+    s.arp.output(nif, (fl & F_VIA) === 0 ? faddr : s.flows.side(o, NEXTHOP), false, pkt, field(w, o, NEIGHBOUR)),
+  );
   return true;
 }
 

@@ -12,7 +12,7 @@ import {
 import type { Alt } from '../alt.ts';
 import {
   CHALLENGED, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, F_TS, HEAD, IRS, LAST_ACK, MAX_WND, RCV_ADV, RCV_NXT, RCV_TIME, ROW_SHIFT, SCALE,
-  SND_MAX, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE, TS_FREE, TS_RECENT, TS_RECENT_AT, TS_SYN_RCVD, TS_SYN_SENT,
+  SND_MAX, SND_UNA, SND_WL1, SND_WND, STATE, TS_FREE, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT, field
 } from '../flows.ts'; // prettier-ignore
 import type { NetIf } from '../netif.ts';
 import { pseudo4 } from '../offload.ts';
@@ -86,9 +86,9 @@ function flowInput(s: Alt, i: number): void {
   const { pkt: p, ct, opt } = s;
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
-  w[o + RCV_TIME] = s.time.ms;
   const state = at(w, o + STATE);
   if (state === TS_SYN_SENT) {
+    w[o + RCV_TIME] = s.time.ms;
     synSentInput(s, i);
     return;
   }
@@ -104,14 +104,17 @@ function flowInput(s: Alt, i: number): void {
     }
     // Simultaneous open: the SYN we have, its acknowledgment is news. The window of a SYN is not scaled.
     p.seq = rcvNxt;
-    p.win >>= at(w, o + SCALE) & 0xff;
+    p.win >>= field(w, o, SCALE) & 15;
   }
   const tracked = (at(w, o + FLAGS) & F_TS) !== 0;
   if (tracked && !timestampOk(s, i)) return;
+  w[o + RCV_TIME] = s.time.ms;
 
   // Cut the text to the window (RFC 9293 §3.10.7.4, first check).
   let { seq, len, data } = p;
   let fin = (th & TH_FIN) !== 0;
+  const owed = at(w, o + FLAGS) & F_ACKNOW;
+  let cut = false;
   const early = (rcvNxt - seq) | 0;
   if (early > 0) {
     if (early > len || (early === len && !fin)) {
@@ -123,10 +126,13 @@ function flowInput(s: Alt, i: number): void {
       } else {
         challenge(s, i);
       }
+      // RFC 9293 §3.10.7.4: what is not acceptable completes no handshake.
+      if (state === TS_SYN_RCVD) return;
       len = 0;
       fin = false;
     } else {
       ct.tcp.rcvpartdupbyte += early;
+      cut = true;
       owe(s, i);
       seq = rcvNxt;
       data += early;
@@ -147,6 +153,7 @@ function flowInput(s: Alt, i: number): void {
       len = 0;
     } else {
       ct.tcp.rcvbyteafterwin += late;
+      cut = true;
       owe(s, i);
       len -= late;
     }
@@ -155,13 +162,17 @@ function flowInput(s: Alt, i: number): void {
   if (tracked && ((p.seq - at(w, o + LAST_ACK)) | 0) <= 0) {
     // RFC 7323 §4.3: of a segment that covers what was acknowledged last.
     w[o + TS_RECENT] = opt.tsVal;
-    w[o + TS_RECENT_AT] = s.time.ms;
   }
   if ((th & TH_ACK) === 0) {
     ct.tcp.rcvnoack++;
+    if (cut && owed === 0) w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
     return;
   }
-  if (state === TS_SYN_RCVD && !synReceived(s, i)) return;
+  if (state === TS_SYN_RCVD && !synReceived(s, i)) {
+    // It was answered by a reset, or not at all.
+    if (owed === 0 && at(w, o + STATE) === TS_SYN_RCVD) w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
+    return;
+  }
 
   // RFC 5961 §5.2: nothing we have not sent, and nothing older than a window.
   const una = at(w, o + SND_UNA);
@@ -173,7 +184,7 @@ function flowInput(s: Alt, i: number): void {
   if (((p.ack - una) | 0) >= 0) {
     p.len = len;
     if (!processAck(s, i)) return;
-  } else if (((una - p.ack) | 0) > at(w, o + MAX_WND)) {
+  } else if (((una - p.ack) | 0) > field(w, o, MAX_WND) << (field(w, o, SCALE) & 15)) {
     ct.tcp.rcvacktooold++;
     challenge(s, i);
     return;
@@ -194,7 +205,7 @@ function textAndFin(s: Alt, i: number, seq: number, data: number, len: number, f
   }
   if (fin && (flags & F_FIN) === 0) {
     w[o + FLAGS] = flags | F_FIN;
-    w[o + FIN_SEQ] = (seq + len) | 0;
+    s.flows.setSide(o, FIN_SEQ, (seq + len) | 0);
   }
   if (len > 0) {
     if (!takeData(s, i, p.bytes, data, seq, len, p.gso !== 0 ? p.gso : len)) return;
@@ -214,15 +225,14 @@ function owe(s: Alt, i: number): void {
 
 /** RFC 5961: says what we expect, to a peer that may be a forger; not often. */
 function challenge(s: Alt, i: number): void {
-  const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const now = s.time.ms | 1;
-  const last = at(w, o + CHALLENGED);
+  const last = s.flows.side(o, CHALLENGED);
   if (last !== 0 && (now - last) >>> 0 < CHALLENGE_MS) {
     s.ct.tcp.challengeacklimited++;
     return;
   }
-  w[o + CHALLENGED] = now;
+  s.flows.setSide(o, CHALLENGED, now);
   s.ct.tcp.challengeack++;
   emitAck(s, i);
 }
@@ -268,7 +278,7 @@ function timestampOk(s: Alt, i: number): boolean {
     return false;
   }
   if (((opt.tsVal - at(w, o + TS_RECENT)) | 0) >= 0) return true;
-  if (((s.time.ms - at(w, o + TS_RECENT_AT)) | 0) > PAWS_IDLE_MS) return true;
+  if (((s.time.ms - at(w, o + RCV_TIME)) | 0) > PAWS_IDLE_MS) return true;
   ct.tcp.pawsdrop++;
   if (s.pkt.len > 0 || (s.pkt.th & TH_FIN) !== 0) {
     emitAck(s, i);
@@ -288,9 +298,8 @@ function synReceived(s: Alt, i: number): boolean {
     return false;
   }
   w[o + SND_UNA] = (at(w, o + SND_UNA) + 1) | 0;
-  w[o + SND_WND] = p.win << (at(w, o + SCALE) & 0xff);
+  w[o + SND_WND] = p.win << (field(w, o, SCALE) & 15);
   w[o + SND_WL1] = (p.seq - 1) | 0;
-  w[o + SND_WL2] = p.ack;
   if (!established(s, i, flows.socketOf[i] === null ? at(w, o + HEAD) : -1)) {
     // No room in the queue of complete ones: as if the segment had not come.
     if (at(w, o + STATE) !== TS_FREE) w[o + SND_UNA] = (at(w, o + SND_UNA) - 1) | 0;

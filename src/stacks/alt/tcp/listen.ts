@@ -8,10 +8,10 @@ import { TCP_HDR_LEN, TCP_MSS_DEFAULT_V4, TCPOLEN_TSTAMP_APPA, TH_ACK, TH_FIN, T
 import { IP_HDR_LEN } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FADDR, FLAGS, F_HASHED, F_NEEDFIN, F_NODELAY, F_NOPUSH, F_PASSIVE, F_SACK, F_TS, F_WSCALE, HEAD, IRS, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, LADDR,
-  LAST_ACK, LIFE_AT, MAX_WND, MAXSEG, MSS, PORTS, RCV_ADV, RCV_MSS, RCV_NXT, RCV_TIME, RECOVER, REXMT_AT, ROW_SHIFT, RXT_SHIFT, SCALE, SND_CWND,
-  SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LISTEN, TS_OFF,
-  TS_RECENT, TS_RECENT_AT, TS_SYN_RCVD, TTL_TOS,
+  FADDR, FLAGS, F_HASHED, F_NEEDFIN, F_NODELAY, F_NOPUSH, F_PASSIVE, F_RCVFIXED, F_SACK, F_TS, F_WSCALE, HEAD, IRS, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, LADDR,
+  LAST_ACK, LIFE_AT, MAX_WND, MAXSEG, MSS, PORTS, RCV_ADV, RCV_MSS, RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT, RXT_SHIFT, SCALE, SND_CWND,
+  SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WND, STATE, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LISTEN, TS_OFF,
+  TS_RECENT, TS_SYN_RCVD, TTL_TOS, field, setField
 } from '../flows.ts'; // prettier-ignore
 import type { NetIf } from '../netif.ts';
 import { at } from '../slab.ts';
@@ -19,6 +19,7 @@ import { endFlow } from './close.ts';
 import { checkCookie, cookieTs, cookieTsSack, cookieTsWscale, initialSeq, makeCookie, tsOffset } from './isn.ts';
 import { RCV_WSCALE, respondReset, respondSynAck } from './respond.ts';
 import { initialWindow } from './rtt.ts';
+import { setState } from './state.ts';
 import { armKeepalive } from './timer.ts';
 
 /** Smallest MSS that we send with, whatever the peer offers: a tiny one is an attack on our processor. */
@@ -52,11 +53,12 @@ export function listenInput(s: Alt, nif: NetIf, li: number): number {
     return -1;
   }
   s.flows.embryonic++;
+  ct.tcp.sc_added++;
   const { opt } = s;
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   fillFlow(s, i, nif, initialSeq(s, p.dst, p.src, p.ports), p.seq, opt.mss);
-  w[o + STATE] = TS_SYN_RCVD;
+  setState(s, i, TS_SYN_RCVD);
   w[o + HEAD] = li;
   w[o + SND_WND] = p.win;
   inherit(s, i, li);
@@ -101,9 +103,9 @@ export function begin(s: Alt, i: number, iss: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   w[o + ISS] = w[o + SND_UNA] = w[o + SND_NXT] = w[o + SND_MAX] = iss;
-  w[o + SND_SML] = w[o + RECOVER] = iss;
+  w[o + SND_SML] = iss;
   w[o + SND_SSTHRESH] = SSTHRESH_INITIAL;
-  w[o + RCV_MSS] = TCP_MSS_DEFAULT_V4;
+  setField(w, o, RCV_MSS, TCP_MSS_DEFAULT_V4);
   w[o + TS_OFF] = tsOffset(s, at(w, o + LADDR), at(w, o + FADDR), at(w, o + PORTS));
 }
 
@@ -115,8 +117,8 @@ export function setPeer(s: Alt, i: number, irs: number, peerMss: number, mtu: nu
   w[o + RCV_NXT] = w[o + RCV_ADV] = w[o + LAST_ACK] = (irs + 1) | 0;
   let mss = Math.max(peerMss === 0 ? TCP_MSS_DEFAULT_V4 : peerMss, MIN_MSS);
   mss = Math.min(mss, mtu - IP_HDR_LEN - TCP_HDR_LEN);
-  const user = at(w, o + MAXSEG);
-  w[o + MSS] = user !== 0 && user < mss ? user : mss;
+  const user = s.flows.side(o, MAXSEG);
+  setField(w, o, MSS, user !== 0 && user < mss ? user : mss);
 }
 
 /** What both sides want (RFC 7323, RFC 2018). `wscale` below 0: the peer has no window scaling. */
@@ -127,17 +129,16 @@ export function agree(s: Alt, i: number, ts: boolean, sack: boolean, wscale: num
   if (ts && s.cfg.rfc1323) {
     flags |= F_TS;
     w[o + TS_RECENT] = s.opt.tsVal;
-    w[o + TS_RECENT_AT] = s.time.ms;
     // RFC 9293 §3.7.1: the options that every segment has are taken off.
-    w[o + MSS] = at(w, o + MSS) - TCPOLEN_TSTAMP_APPA;
+    setField(w, o, MSS, field(w, o, MSS) - TCPOLEN_TSTAMP_APPA);
   }
   if (sack && s.cfg.sack) flags |= F_SACK;
   if (wscale >= 0 && s.cfg.rfc1323) {
     flags |= F_WSCALE;
-    w[o + SCALE] = wscale | (RCV_WSCALE << 8);
+    setField(w, o, SCALE, wscale | (RCV_WSCALE << 4));
   }
   w[o + FLAGS] = flags;
-  w[o + SND_CWND] = initialWindow(at(w, o + MSS));
+  w[o + SND_CWND] = initialWindow(field(w, o, MSS));
 }
 
 /** A connection has its listener's options. */
@@ -145,14 +146,14 @@ function inherit(s: Alt, i: number, li: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const h = li << ROW_SHIFT;
-  w[o + FLAGS] = at(w, o + FLAGS) | (at(w, h + FLAGS) & (F_NODELAY | F_NOPUSH));
-  w[o + KEEP_IDLE] = at(w, h + KEEP_IDLE);
-  w[o + KEEP_INTVL] = at(w, h + KEEP_INTVL);
-  w[o + KEEP_CNT] = at(w, h + KEEP_CNT);
-  w[o + TTL_TOS] = at(w, h + TTL_TOS);
-  const user = at(w, h + MAXSEG);
-  w[o + MAXSEG] = user;
-  if (user !== 0 && user < at(w, o + MSS)) w[o + MSS] = user;
+  w[o + FLAGS] = at(w, o + FLAGS) | (at(w, h + FLAGS) & (F_NODELAY | F_NOPUSH | F_RCVFIXED));
+  s.flows.setSide(o, KEEP_IDLE, s.flows.side(h, KEEP_IDLE));
+  s.flows.setSide(o, KEEP_INTVL, s.flows.side(h, KEEP_INTVL));
+  s.flows.setSide(o, KEEP_CNT, s.flows.side(h, KEEP_CNT));
+  s.flows.setSide(o, TTL_TOS, s.flows.side(h, TTL_TOS));
+  const user = s.flows.side(h, MAXSEG);
+  s.flows.setSide(o, MAXSEG, user);
+  if (user !== 0 && user < field(w, o, MSS)) setField(w, o, MSS, user);
 }
 
 function sendCookie(s: Alt, nif: NetIf, space: number): void {
@@ -198,17 +199,18 @@ function cookieAck(s: Alt, nif: NetIf, li: number): number {
   const o = i << ROW_SHIFT;
   fillFlow(s, i, nif, iss, irs, mss);
   s.flows.embryonic++;
-  w[o + STATE] = TS_SYN_RCVD;
+  setState(s, i, TS_SYN_RCVD);
   const { hasTs, tsEcr } = opt;
   const said = (tsEcr - at(w, o + TS_OFF)) | 0;
   inherit(s, i, li);
   agree(s, i, hasTs, hasTs && cookieTsSack(said), hasTs ? cookieTsWscale(said) : -1);
   w[o + SND_UNA] = w[o + SND_NXT] = w[o + SND_MAX] = p.ack;
-  w[o + SND_SML] = w[o + RECOVER] = p.ack;
+  w[o + SND_SML] = p.ack;
   w[o + RCV_ADV] = (p.seq + Math.min(s.flows.socketOf[li]?.rcv.hiwat ?? 0, 65535)) | 0;
-  w[o + SND_WND] = w[o + MAX_WND] = p.win << (at(w, o + SCALE) & 0xff);
+  w[o + SND_WND] = p.win << (field(w, o, SCALE) & 15);
+  setField(w, o, MAX_WND, p.win);
   w[o + SND_WL1] = p.seq;
-  w[o + SND_WL2] = p.ack;
+  w[o + HEAD] = li;
   if (established(s, i, li)) return i;
   endFlow(s, i, null);
   return -1;
@@ -240,21 +242,23 @@ export function established(s: Alt, i: number, li: number): boolean {
     ct.tcp.accepts++;
   }
   ct.tcp.connects++;
-  w[o + STATE] = TS_ESTABLISHED;
-  w[o + HEAD] = 0;
+  setState(s, i, TS_ESTABLISHED);
+  // Before, this word was HEAD.
+  w[o + SND_SML] = at(w, o + SND_UNA);
   w[o + REXMT_AT] = 0;
   w[o + LIFE_AT] = 0;
-  if (at(w, o + RXT_SHIFT) > 0) {
+  if (field(w, o, RXT_SHIFT) > 0) {
     // RFC 5681 §3.1: a lost SYN is a sign of congestion.
-    w[o + SND_CWND] = at(w, o + MSS);
-    w[o + RXT_SHIFT] = 0;
+    w[o + SND_CWND] = field(w, o, MSS);
+    setField(w, o, RXT_SHIFT, 0);
   }
-  if (at(w, o + SND_WND) > at(w, o + MAX_WND)) w[o + MAX_WND] = at(w, o + SND_WND);
+  const win = at(w, o + SND_WND) >> (field(w, o, SCALE) & 15);
+  if (win > field(w, o, MAX_WND)) setField(w, o, MAX_WND, win);
   const so = flows.socketOf[i] ?? null;
   if (so === null) return false;
   if ((so.options & SO_KEEPALIVE) !== 0 || s.cfg.alwaysKeepalive) armKeepalive(s, i);
   if ((at(w, o + FLAGS) & F_NEEDFIN) !== 0) {
-    w[o + STATE] = TS_FIN_WAIT_1;
+    setState(s, i, TS_FIN_WAIT_1);
     s.mark(i);
   }
   soisconnected(so);

@@ -7,8 +7,8 @@ import { IP_HDR_LEN } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
   DELACK_AT, FLAGS, F_ACKNOW, F_CWNDLIM, F_FORCE, F_NODELAY, F_NOPUSH, F_PERSIST, F_PROBE, F_PROBED, F_QUEUED, F_RECOVERY, F_RXT, F_SACK, F_TS, ISS,
-  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROUTE_GEN, ROW_SHIFT, RTT_AT, RTT_SEQ, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA,
-  SND_WND, SRTT, STATE, TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK, TS_SYN_RCVD, TS_SYN_SENT,
+  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, RTT_AT, RTT_SEQ, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA,
+  SND_WND, SRTT, STATE, TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK, TS_SYN_RCVD, TS_SYN_SENT, field
 } from '../flows.ts'; // prettier-ignore
 import { SACKED, rangeAfter, rangeSkip } from '../ranges.ts';
 import { at } from '../slab.ts';
@@ -69,7 +69,7 @@ function retry(s: Alt, i: number): void {
   const { w, socketOf } = s.flows;
   const o = i << ROW_SHIFT;
   // The route was looked up a moment ago, and is noted only if there is one.
-  if (at(w, o + ROUTE_GEN) === s.routes.gen) {
+  if (at(w, o + ROUTE) >>> ROUTE_IX_BITS === (s.routes.gen & ROUTE_GEN_MASK)) {
     s.setTimer(i, DELACK_AT, RETRY_MS);
     return;
   }
@@ -109,7 +109,7 @@ function sendData(s: Alt, i: number, state: number): boolean {
   const so = socketOf[i] ?? null;
   if (so === null) return true;
   const { cc } = so.snd;
-  const mss = at(w, o + MSS);
+  const mss = field(w, o, MSS);
   const finQueued = finIsQueued(state);
   if (!finQueued && state !== TS_ESTABLISHED && state !== TS_CLOSE_WAIT) return true;
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0 && !sendLost(s, i, cc)) return false;
@@ -165,14 +165,15 @@ function worthSending(s: Alt, i: number, len: number, last: boolean, flags: numb
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   if (len <= 0) return false;
-  if (len >= at(w, o + MSS)) return true;
+  if (len >= field(w, o, MSS)) return true;
   if ((flags & F_FORCE) !== 0 || ((nxt - at(w, o + SND_MAX)) | 0) < 0) return true;
   if (last && (flags & F_NOPUSH) === 0) {
     if ((flags & F_NODELAY) !== 0) return true;
     // A small segment waits only while another small one is on its way.
     return ((at(w, o + SND_SML) - at(w, o + SND_UNA)) | 0) <= 0;
   }
-  return !last && 2 * len >= at(w, o + MAX_WND) && at(w, o + MAX_WND) > 0;
+  const most = field(w, o, MAX_WND) << (field(w, o, SCALE) & 15);
+  return !last && 2 * len >= most && most > 0;
 }
 
 /** After a timeout: what the peer has already is not sent again. */
@@ -203,13 +204,13 @@ function sent(s: Alt, i: number, nxt: number, len: number, fin: boolean): void {
   w[o + SND_NXT] = next;
   if (((next - at(w, o + SND_MAX)) | 0) > 0) {
     w[o + SND_MAX] = next;
-    if ((at(w, o + FLAGS) & F_TS) === 0 && at(w, o + RTT_AT) === 0) {
-      w[o + RTT_SEQ] = next;
-      w[o + RTT_AT] = s.time.ms | 1;
+    if ((at(w, o + FLAGS) & F_TS) === 0 && s.flows.side(o, RTT_AT) === 0) {
+      s.flows.setSide(o, RTT_SEQ, next);
+      s.flows.setSide(o, RTT_AT, s.time.ms | 1);
       s.ct.tcp.segstimed++;
     }
   } else {
-    w[o + REXMITS] = at(w, o + REXMITS) + 1;
+    s.flows.setSide(o, REXMITS, s.flows.side(o, REXMITS) + 1);
   }
   if ((at(w, o + FLAGS) & F_PERSIST) !== 0) {
     w[o + FLAGS] = at(w, o + FLAGS) & ~F_PERSIST;
@@ -229,7 +230,7 @@ export function armRexmt(s: Alt, i: number): void {
   if (
     (flags & F_SACK) !== 0 &&
     (flags & (F_RECOVERY | F_PROBED | F_RXT)) === 0 &&
-    flight > at(w, o + MSS) &&
+    flight > field(w, o, MSS) &&
     at(w, o + SRTT) !== 0
   ) {
     const probe = Math.max(PROBE_MIN_MS, at(w, o + SRTT) >> 2);
@@ -256,6 +257,6 @@ function restartAfterIdle(s: Alt, i: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   if (((s.time.ms - at(w, o + RCV_TIME)) | 0) < rtoMs(s, i)) return;
-  const initial = initialWindow(at(w, o + MSS));
+  const initial = initialWindow(field(w, o, MSS));
   if (at(w, o + SND_CWND) > initial) w[o + SND_CWND] = initial;
 }

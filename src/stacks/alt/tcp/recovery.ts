@@ -8,8 +8,8 @@ import { TH_ACK } from '../../../wire/tcp.ts';
 import type { TcpOptions } from '../../../wire/tcp.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_RECOVERY, F_RXT, F_SACK, HIGH_RXT, MSS, RANGES, RECOVER, REXMITS, ROW_SHIFT, RTT_AT, RXT_MARK, SND_CWND,
-  SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA,
+  DUPACKS, FLAGS, F_RECOVER, F_RECOVERY, F_RXT, F_SACK, HIGH_RXT, MSS, RANGES, RECOVER, REXMITS, ROW_SHIFT, RTT_AT, RXT_MARK, SND_CWND,
+  SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, field, setField
 } from '../flows.ts'; // prettier-ignore
 import {
   ADD_NEW,
@@ -69,16 +69,16 @@ export function pipe(s: Alt, i: number): number {
   const o = i << ROW_SHIFT;
   const una = at(w, o + SND_UNA);
   const flight = (at(w, o + SND_NXT) - una) | 0;
-  if (at(w, o + DUPACKS) === 0 && at(w, o + RANGES) === 0) return flight;
+  if (field(w, o, DUPACKS) === 0 && at(w, o + RANGES) === 0) return flight;
   const c = rangeSet(s, i, SACKED);
   if (c >= 0 && at(s.ranges.w, c) > 0) {
     if ((at(w, o + FLAGS) & F_RECOVERY) === 0) return rangeHoles(s.ranges.w, c, una, at(w, o + SND_NXT));
     const fack = rangeEnd(s.ranges.w, c, una);
-    const high = at(w, o + HIGH_RXT);
+    const high = s.flows.side(o, HIGH_RXT);
     const rexmitted = rangeHoles(s.ranges.w, c, una, ((high - fack) | 0) < 0 ? high : fack);
     return Math.max(0, ((at(w, o + SND_NXT) - fack) | 0) + rexmitted);
   }
-  return Math.max(0, flight - at(w, o + DUPACKS) * at(w, o + MSS));
+  return Math.max(0, flight - field(w, o, DUPACKS) * field(w, o, MSS));
 }
 
 /** Takes the SACK blocks of an acknowledgment of `ack`. True if they say something new. */
@@ -100,11 +100,11 @@ export function takeSack(s: Alt, i: number, opt: TcpOptions, ack: number): boole
   }
   if (!fresh || (at(w, o + FLAGS) & F_RECOVERY) === 0) return fresh;
   const c = rangeSet(s, i, SACKED);
-  const mark = at(w, o + RXT_MARK);
-  if (((at(w, o + HIGH_RXT) - ack) | 0) > 0 && ((rangeEnd(s.ranges.w, c, ack) - mark) | 0) > at(w, o + MSS)) {
+  const mark = s.flows.side(o, RXT_MARK);
+  if (((s.flows.side(o, HIGH_RXT) - ack) | 0) > 0 && ((rangeEnd(s.ranges.w, c, ack) - mark) | 0) > field(w, o, MSS)) {
     s.ct.tcp.sack_lostrexmt++;
-    w[o + HIGH_RXT] = ack;
-    w[o + RXT_MARK] = max;
+    s.flows.setSide(o, HIGH_RXT, ack);
+    s.flows.setSide(o, RXT_MARK, max);
     w[o + FLAGS] = at(w, o + FLAGS) | F_RXT;
   }
   return fresh;
@@ -117,25 +117,25 @@ export function onDupAck(s: Alt, i: number, unsent: number): void {
   const una = at(w, o + SND_UNA);
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0) return;
   // RFC 6582 §3.2: a window that timed out is not recovered again.
-  if (((una - at(w, o + RECOVER)) | 0) < 0) return;
-  const mss = at(w, o + MSS);
+  if ((at(w, o + FLAGS) & F_RECOVER) !== 0 && ((una - s.flows.side(o, RECOVER)) | 0) < 0) return;
+  const mss = field(w, o, MSS);
   const flight = (at(w, o + SND_MAX) - una) | 0;
   // RFC 5827: with little in flight and nothing to send, fewer will ever come.
   let threshold = DUPTHRESH;
   if (unsent <= 0 && flight < (DUPTHRESH + 1) * mss) threshold = Math.max(1, Math.ceil(flight / mss) - 1);
   const c = rangeSet(s, i, SACKED);
   const sacked = c < 0 ? 0 : rangeBytes(s.ranges.w, c);
-  if (at(w, o + DUPACKS) < threshold && sacked <= (threshold - 1) * mss) return;
+  if (field(w, o, DUPACKS) < threshold && sacked <= (threshold - 1) * mss) return;
   s.ct.tcp.newreno_episode++;
   if (sacked > 0) s.ct.tcp.sack_recovery_episode++;
-  w[o + RECOVER] = at(w, o + SND_MAX);
-  w[o + HIGH_RXT] = una;
-  w[o + RXT_MARK] = at(w, o + SND_MAX);
-  w[o + RTT_AT] = 0;
+  s.flows.setSide(o, RECOVER, at(w, o + SND_MAX));
+  s.flows.setSide(o, HIGH_RXT, una);
+  s.flows.setSide(o, RXT_MARK, at(w, o + SND_MAX));
+  s.flows.setSide(o, RTT_AT, 0);
   const half = Math.max(2 * mss, flight >> 1);
   w[o + SND_SSTHRESH] = half;
   w[o + SND_CWND] = half;
-  w[o + FLAGS] = at(w, o + FLAGS) | F_RECOVERY | F_RXT;
+  w[o + FLAGS] = at(w, o + FLAGS) | F_RECOVERY | F_RECOVER | F_RXT;
   s.mark(i);
 }
 
@@ -143,21 +143,21 @@ export function onDupAck(s: Alt, i: number, unsent: number): void {
 export function onRecoveryAck(s: Alt, i: number, ack: number, acked: number): boolean {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
-  const mss = at(w, o + MSS);
-  if (((ack - at(w, o + RECOVER)) | 0) >= 0) {
+  const mss = field(w, o, MSS);
+  if (((ack - s.flows.side(o, RECOVER)) | 0) >= 0) {
     w[o + FLAGS] = at(w, o + FLAGS) & ~(F_RECOVERY | F_RXT);
-    w[o + DUPACKS] = 0;
+    setField(w, o, DUPACKS, 0);
     // RFC 6582 §3.2 step 3: no burst at the end.
     const flight = (at(w, o + SND_MAX) - ack) | 0;
     w[o + SND_CWND] = Math.min(at(w, o + SND_SSTHRESH), Math.max(flight, mss) + 4 * mss);
     return true;
   }
-  if (((at(w, o + HIGH_RXT) - ack) | 0) < 0) w[o + HIGH_RXT] = ack;
+  if (((s.flows.side(o, HIGH_RXT) - ack) | 0) < 0) s.flows.setSide(o, HIGH_RXT, ack);
   const c = rangeSet(s, i, SACKED);
   if (c < 0 || at(s.ranges.w, c) === 0) {
     // Partial acknowledgment: the next segment is lost too (RFC 6582 §3.2 step 3).
-    w[o + DUPACKS] = Math.max(0, at(w, o + DUPACKS) - Math.ceil(acked / mss));
-    w[o + HIGH_RXT] = ack;
+    setField(w, o, DUPACKS, Math.max(0, field(w, o, DUPACKS) - Math.ceil(acked / mss)));
+    s.flows.setSide(o, HIGH_RXT, ack);
     w[o + FLAGS] = at(w, o + FLAGS) | F_RXT;
   }
   s.mark(i);
@@ -187,7 +187,7 @@ export function clearSacked(s: Alt, i: number): void {
 export function sendLost(s: Alt, i: number, cc: number): boolean {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
-  const mss = at(w, o + MSS);
+  const mss = field(w, o, MSS);
   const una = at(w, o + SND_UNA);
   const { w: r } = s.ranges;
   for (;;) {
@@ -196,7 +196,7 @@ export function sendLost(s: Alt, i: number, cc: number): boolean {
     const c = (at(w, o + FLAGS) & F_SACK) !== 0 ? rangeSet(s, i, SACKED) : -1;
     const sacked = c >= 0 && at(r, c) > 0;
     if (!sacked && !forced) return true;
-    const seq = sacked ? rangeSkip(r, c, at(w, o + HIGH_RXT)) : una;
+    const seq = sacked ? rangeSkip(r, c, s.flows.side(o, HIGH_RXT)) : una;
     const limit = sacked ? rangeAfter(r, c, seq, seq) : at(w, o + SND_MAX);
     let len = (limit - seq) | 0;
     if (len > mss) len = mss;
@@ -211,8 +211,8 @@ export function sendLost(s: Alt, i: number, cc: number): boolean {
     }
     s.ct.tcp.sack_rexmits += sacked ? 1 : 0;
     s.ct.tcp.sack_rexmit_bytes += sacked ? len : 0;
-    w[o + REXMITS] = at(w, o + REXMITS) + 1;
-    w[o + HIGH_RXT] = (seq + len) | 0;
-    w[o + RXT_MARK] = at(w, o + SND_MAX);
+    s.flows.setSide(o, REXMITS, s.flows.side(o, REXMITS) + 1);
+    s.flows.setSide(o, HIGH_RXT, (seq + len) | 0);
+    s.flows.setSide(o, RXT_MARK, at(w, o + SND_MAX));
   }
 }

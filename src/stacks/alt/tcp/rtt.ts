@@ -1,6 +1,6 @@
 /** Round trip and timeout (RFC 6298), and the initial window (RFC 6928). Times are whole milliseconds, kept with three and two more bits. */
 import type { Alt } from '../alt.ts';
-import { ROW_SHIFT, RTTVAR, RXT_SHIFT, SRTT } from '../flows.ts';
+import { ROW_SHIFT, RTTVAR, RXT_SHIFT, SRTT, field, setField } from '../flows.ts';
 import { at } from '../slab.ts';
 
 /** RFC 6298 §2: before the first sample. */
@@ -16,12 +16,12 @@ export function rttSample(s: Alt, i: number, rtt: number): void {
   const srtt = at(w, o + SRTT);
   if (srtt === 0) {
     w[o + SRTT] = r8;
-    w[o + RTTVAR] = r8 >> 2;
+    setField(w, o, RTTVAR, r8 >> 2);
   } else {
     const delta = r8 - srtt;
-    const rttvar = at(w, o + RTTVAR);
+    const rttvar = field(w, o, RTTVAR);
     w[o + SRTT] = Math.max(1, srtt + (delta >> 3));
-    w[o + RTTVAR] = Math.max(1, rttvar + (((Math.abs(delta) >> 1) - rttvar) >> 2));
+    setField(w, o, RTTVAR, Math.max(1, rttvar + (((Math.abs(delta) >> 1) - rttvar) >> 2)));
   }
 }
 
@@ -31,9 +31,9 @@ export function rtoMs(s: Alt, i: number): number {
   const o = i << ROW_SHIFT;
   const { cfg } = s;
   const srtt = at(w, o + SRTT);
-  let rto = srtt === 0 ? RTO_INITIAL_MS : (srtt >> 3) + Math.max(1, at(w, o + RTTVAR));
+  let rto = srtt === 0 ? RTO_INITIAL_MS : (srtt >> 3) + Math.max(1, field(w, o, RTTVAR));
   if (rto < cfg.rexmtMinMs) rto = cfg.rexmtMinMs;
-  const shift = at(w, o + RXT_SHIFT);
+  const shift = field(w, o, RXT_SHIFT);
   rto = shift > 10 ? cfg.rexmtMaxMs : rto << shift;
   return rto < cfg.rexmtMaxMs ? rto : cfg.rexmtMaxMs;
 }

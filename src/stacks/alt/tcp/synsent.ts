@@ -2,8 +2,8 @@
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FIN_SEQ, FLAGS, F_ACKNOW, F_FIN, ISS, MAX_WND, REXMT_AT, ROW_SHIFT, RTT_AT, SND_MAX, SND_NXT, SND_UNA, SND_WL1, SND_WL2, SND_WND, STATE,
-  TS_OFF, TS_SYN_RCVD,
+  FIN_SEQ, FLAGS, F_ACKNOW, F_FIN, ISS, MAX_WND, REXMT_AT, ROW_SHIFT, RTT_AT, SCALE, SND_MAX, SND_NXT, SND_UNA, SND_WL1, SND_WND,
+  TS_OFF, TS_SYN_RCVD, field, setField,
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
 import { endFlow } from './close.ts';
@@ -12,6 +12,7 @@ import { flowMtu, flowNetif } from './emit.ts';
 import { agree, established, setPeer } from './listen.ts';
 import { respondReset } from './respond.ts';
 import { rttSample } from './rtt.ts';
+import { setState } from './state.ts';
 
 export function synSentInput(s: Alt, i: number): void {
   const { pkt: p, opt, ct } = s;
@@ -40,20 +41,20 @@ export function synSentInput(s: Alt, i: number): void {
   setPeer(s, i, p.seq, opt.mss, nif === null ? 576 : flowMtu(s, i, nif));
   agree(s, i, opt.hasTs, opt.sackPermitted, opt.wscale);
   // The window of a SYN is never scaled (RFC 7323 §2.2).
-  w[o + SND_WND] = w[o + MAX_WND] = p.win;
+  w[o + SND_WND] = p.win;
+  setField(w, o, MAX_WND, p.win >> (field(w, o, SCALE) & 15));
   w[o + SND_WL1] = p.seq;
-  w[o + SND_WL2] = p.ack;
   if ((th & TH_ACK) === 0) {
-    w[o + STATE] = TS_SYN_RCVD;
+    setState(s, i, TS_SYN_RCVD);
     w[o + SND_NXT] = at(w, o + ISS);
     w[o + FLAGS] = at(w, o + FLAGS) | F_ACKNOW;
     s.mark(i);
     return;
   }
-  const sentAt = at(w, o + RTT_AT);
+  const sentAt = s.flows.side(o, RTT_AT);
   if (sentAt !== 0) rttSample(s, i, (s.time.ms - sentAt) | 0);
   else if (opt.hasTs) rttSample(s, i, Math.max(0, (s.time.ms - ((opt.tsEcr - at(w, o + TS_OFF)) | 0)) | 0));
-  w[o + RTT_AT] = 0;
+  s.flows.setSide(o, RTT_AT, 0);
   w[o + SND_UNA] = p.ack;
   w[o + REXMT_AT] = 0;
   w[o + FLAGS] = at(w, o + FLAGS) | F_ACKNOW;
@@ -63,7 +64,7 @@ export function synSentInput(s: Alt, i: number): void {
   if (!established(s, i, -1)) return;
   if (fin) {
     w[o + FLAGS] = at(w, o + FLAGS) | F_FIN;
-    w[o + FIN_SEQ] = (seq + 1 + len) | 0;
+    s.flows.setSide(o, FIN_SEQ, (seq + 1 + len) | 0);
   }
   if (len > 0 && !takeData(s, i, bytes, data, (seq + 1) | 0, len, len)) return;
   if (fin) takeFin(s, i);

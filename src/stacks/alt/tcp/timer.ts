@@ -7,9 +7,9 @@ import { SO_KEEPALIVE } from '../../../kern/socket/soconst.ts';
 import { TH_ACK, TH_FIN, TH_PUSH } from '../../../wire/tcp.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, DUPACKS, FLAGS, F_ACKNOW, F_DETACHED, F_FORCE, F_PERSIST, F_PROBE, F_PROBED, F_RECOVERY, F_RXT, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL,
+  DELACK_AT, DUPACKS, FLAGS, F_ACKNOW, F_DETACHED, F_FORCE, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_RXT, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL,
   LIFE_AT, MSS, PROBES, RCV_TIME, RECOVER, REXMITS, REXMT_AT, ROW_SHIFT, RTT_AT, RXT_SHIFT, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA,
-  STATE, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_2, TS_FREE, TS_SYN_RCVD, TS_SYN_SENT,
+  STATE, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_2, TS_FREE, TS_SYN_RCVD, TS_SYN_SENT, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
 import { abortFlow, endFlow } from './close.ts';
@@ -69,8 +69,8 @@ function rexmtTimer(s: Alt, i: number): void {
 function resendSyn(s: Alt, i: number, state: number): void {
   const { w, socketOf } = s.flows;
   const o = i << ROW_SHIFT;
-  const shift = at(w, o + RXT_SHIFT) + 1;
-  w[o + RXT_SHIFT] = shift;
+  const shift = field(w, o, RXT_SHIFT) + 1;
+  setField(w, o, RXT_SHIFT, shift);
   if (state === TS_SYN_RCVD && (socketOf[i] ?? null) === null) {
     if (shift > MAX_SYNACK) {
       s.ct.tcp.sc_stale++;
@@ -80,8 +80,8 @@ function resendSyn(s: Alt, i: number, state: number): void {
     s.ct.tcp.sc_retransmitted++;
   }
   s.ct.tcp.rexmttimeo++;
-  w[o + REXMITS] = at(w, o + REXMITS) + 1;
-  w[o + RTT_AT] = 0;
+  s.flows.setSide(o, REXMITS, s.flows.side(o, REXMITS) + 1);
+  s.flows.setSide(o, RTT_AT, 0);
   w[o + SND_NXT] = at(w, o + ISS);
   s.mark(i);
 }
@@ -93,21 +93,21 @@ function timeout(s: Alt, i: number): void {
   const una = at(w, o + SND_UNA);
   const max = at(w, o + SND_MAX);
   if (una === max) return;
-  const shift = at(w, o + RXT_SHIFT) + 1;
-  w[o + RXT_SHIFT] = shift;
+  const shift = field(w, o, RXT_SHIFT) + 1;
+  setField(w, o, RXT_SHIFT, shift);
   s.ct.tcp.rexmttimeo++;
   if (shift > MAX_REXMT) {
     s.ct.tcp.timeoutdrop++;
     abortFlow(s, i, 'ETIMEDOUT');
     return;
   }
-  const mss = at(w, o + MSS);
+  const mss = field(w, o, MSS);
   if (shift === 1) w[o + SND_SSTHRESH] = Math.max(2 * mss, ((max - una) | 0) >> 1);
   w[o + SND_CWND] = mss;
-  w[o + DUPACKS] = 0;
-  w[o + RECOVER] = max;
-  w[o + RTT_AT] = 0;
-  w[o + FLAGS] = at(w, o + FLAGS) & ~(F_RECOVERY | F_RXT | F_PROBE | F_PROBED);
+  setField(w, o, DUPACKS, 0);
+  s.flows.setSide(o, RECOVER, max);
+  s.flows.setSide(o, RTT_AT, 0);
+  w[o + FLAGS] = (at(w, o + FLAGS) & ~(F_RECOVERY | F_RXT | F_PROBE | F_PROBED)) | F_RECOVER;
   clearSacked(s, i);
   w[o + SND_NXT] = una;
   s.mark(i);
@@ -131,9 +131,9 @@ function tailProbe(s: Alt, i: number): void {
     const fin = ((max - end) | 0) > 0;
     const dataEnd = fin ? end : max;
     let len = (dataEnd - una) | 0;
-    if (len > at(w, o + MSS)) len = at(w, o + MSS);
+    if (len > field(w, o, MSS)) len = field(w, o, MSS);
     emit(s, i, (dataEnd - len) | 0, len, TH_ACK | TH_PUSH | (fin ? TH_FIN : 0));
-    w[o + REXMITS] = at(w, o + REXMITS) + 1;
+    s.flows.setSide(o, REXMITS, s.flows.side(o, REXMITS) + 1);
   }
   s.setTimer(i, REXMT_AT, rtoMs(s, i));
 }
@@ -144,15 +144,15 @@ function persist(s: Alt, i: number): void {
   const o = i << ROW_SHIFT;
   s.ct.tcp.persisttimeo++;
   const flags = at(w, o + FLAGS);
-  const probes = at(w, o + PROBES) + 1;
+  const probes = field(w, o, PROBES) + 1;
   if (probes > MAX_REXMT || ((flags & F_DETACHED) !== 0 && probes > MAX_PROBES_CLOSED)) {
     s.ct.tcp.persistdrop++;
     abortFlow(s, i, 'ETIMEDOUT');
     return;
   }
-  w[o + PROBES] = probes;
+  setField(w, o, PROBES, probes);
   s.ct.tcp.sndprobe++;
-  if (at(w, o + RXT_SHIFT) < MAX_REXMT) w[o + RXT_SHIFT] = at(w, o + RXT_SHIFT) + 1;
+  if (field(w, o, RXT_SHIFT) < MAX_REXMT) setField(w, o, RXT_SHIFT, field(w, o, RXT_SHIFT) + 1);
   w[o + FLAGS] = (flags & ~F_PERSIST) | F_FORCE;
   s.mark(i);
 }
@@ -181,7 +181,7 @@ export function armKeepalive(s: Alt, i: number): void {
   if (so === null || state < TS_ESTABLISHED || (state === TS_FIN_WAIT_2 && (at(w, o + FLAGS) & F_DETACHED) !== 0)) return;
   w[o + LIFE_AT] = 0;
   if (!s.cfg.alwaysKeepalive && (so.options & SO_KEEPALIVE) === 0) return;
-  s.setTimer(i, LIFE_AT, at(w, o + KEEP_IDLE) * 1000 || s.cfg.keepIdleMs);
+  s.setTimer(i, LIFE_AT, s.flows.side(o, KEEP_IDLE) * 1000 || s.cfg.keepIdleMs);
 }
 
 function keepalive(s: Alt, i: number): void {
@@ -190,24 +190,24 @@ function keepalive(s: Alt, i: number): void {
   const { cfg, ct } = s;
   const so = socketOf[i] ?? null;
   if (so === null || (!cfg.alwaysKeepalive && (so.options & SO_KEEPALIVE) === 0)) return;
-  const idleMs = at(w, o + KEEP_IDLE) * 1000 || cfg.keepIdleMs;
+  const idleMs = s.flows.side(o, KEEP_IDLE) * 1000 || cfg.keepIdleMs;
   const idle = (s.time.ms - at(w, o + RCV_TIME)) | 0;
   if (idle < idleMs) {
-    w[o + PROBES] = 0;
+    setField(w, o, PROBES, 0);
     s.setTimer(i, LIFE_AT, idleMs - idle);
     return;
   }
   ct.tcp.keeptimeo++;
-  if (at(w, o + PROBES) >= (at(w, o + KEEP_CNT) || cfg.keepCnt)) {
+  if (field(w, o, PROBES) >= (s.flows.side(o, KEEP_CNT) || cfg.keepCnt)) {
     ct.tcp.keepdrops++;
     abortFlow(s, i, 'ETIMEDOUT');
     return;
   }
-  w[o + PROBES] = at(w, o + PROBES) + 1;
+  setField(w, o, PROBES, field(w, o, PROBES) + 1);
   ct.tcp.keepprobe++;
   // One before the oldest: the peer must answer, and takes nothing from it.
   emit(s, i, (at(w, o + SND_UNA) - 1) | 0, 0, TH_ACK);
-  s.setTimer(i, LIFE_AT, at(w, o + KEEP_INTVL) * 1000 || cfg.keepIntvlMs);
+  s.setTimer(i, LIFE_AT, s.flows.side(o, KEEP_INTVL) * 1000 || cfg.keepIntvlMs);
 }
 
 /** True in the states in which a user can still send. */

@@ -4,7 +4,8 @@
  */
 import { Slab, at } from '../slab.ts';
 
-const WORDS = 12;
+export const TIMEWAIT_WORDS = 12;
+/** Addresses and ports come first: the demultiplexer looks here. */
 export const W_LADDR = 0;
 export const W_FADDR = 1;
 export const W_PORTS = 2;
@@ -25,11 +26,11 @@ export class TimeWait extends Slab {
   #last = 0;
 
   constructor(rows: number) {
-    super(rows, WORDS, W_NEXT);
+    super(rows, TIMEWAIT_WORDS, W_NEXT);
   }
 
   row(k: number): number {
-    return k * WORDS;
+    return k * TIMEWAIT_WORDS;
   }
 
   /** The record that ends first, or -1. */
@@ -37,14 +38,19 @@ export class TimeWait extends Slab {
     return this.#first - 1;
   }
 
+  /** The record that ends next after `k`, or -1. */
+  after(k: number): number {
+    return at(this.w, k * TIMEWAIT_WORDS + W_NEXT) - 1;
+  }
+
   /** Puts a record at the end of the order. */
   append(k: number, until: number): void {
     const { w } = this;
-    const o = k * WORDS;
+    const o = k * TIMEWAIT_WORDS;
     w[o + W_UNTIL] = until;
     w[o + W_NEXT] = 0;
     w[o + W_PREV] = this.#last;
-    if (this.#last !== 0) w[(this.#last - 1) * WORDS + W_NEXT] = k + 1;
+    if (this.#last !== 0) w[(this.#last - 1) * TIMEWAIT_WORDS + W_NEXT] = k + 1;
     else this.#first = k + 1;
     this.#last = k + 1;
   }
@@ -52,11 +58,11 @@ export class TimeWait extends Slab {
   /** Takes it out of the order. */
   unlink(k: number): void {
     const { w } = this;
-    const next = at(w, k * WORDS + W_NEXT);
-    const prev = at(w, k * WORDS + W_PREV);
-    if (next !== 0) w[(next - 1) * WORDS + W_PREV] = prev;
+    const next = at(w, k * TIMEWAIT_WORDS + W_NEXT);
+    const prev = at(w, k * TIMEWAIT_WORDS + W_PREV);
+    if (next !== 0) w[(next - 1) * TIMEWAIT_WORDS + W_PREV] = prev;
     else this.#last = prev;
-    if (prev !== 0) w[(prev - 1) * WORDS + W_NEXT] = next;
+    if (prev !== 0) w[(prev - 1) * TIMEWAIT_WORDS + W_NEXT] = next;
     else this.#first = next;
   }
 }

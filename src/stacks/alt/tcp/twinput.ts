@@ -11,6 +11,7 @@ export function timewaitInput(s: Alt, k: number): boolean {
   const { pkt: p, opt, timewait, ct } = s;
   const { w } = timewait;
   const r = timewait.row(k);
+  ct.tcp.timewaitrcv++;
   // RFC 1337: a reset cannot end TIME-WAIT.
   if ((p.th & TH_RST) !== 0) {
     ct.tcp.badrst++;

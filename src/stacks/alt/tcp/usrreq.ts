@@ -12,8 +12,9 @@ import { soisconnecting, soisdisconnecting, soreserve, sorcvspace } from '../../
 import { ipv4, isV4, sockAddr } from '../../../wire/addr.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FADDR, FLAGS, F_ACKNOW, F_BOUND, F_DETACHED, F_NEEDFIN, HEAD, LADDR, LIFE_AT, MSS, PORTS, RCV_ADV, RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT, RTT_AT,
-  STATE, TS_CLOSED, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_LISTEN, TS_SYN_RCVD, TS_SYN_SENT,
+  FADDR, FLAGS, F_ACKNOW, F_BOUND, F_DETACHED, F_NEEDFIN, F_WSCALE, HEAD, LADDR, LIFE_AT, MSS, PORTS, RCV_ADV, RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT,
+  RTT_AT, SCALE, STATE, TS_CLOSED, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_LISTEN, TS_SYN_RCVD,
+  TS_SYN_SENT, field,
 } from '../flows.ts'; // prettier-ignore
 import { ephemeralCount, ephemeralPort, ephemeralStart } from '../ports.ts';
 import { at } from '../slab.ts';
@@ -21,6 +22,7 @@ import { abortFlow, endFlow } from './close.ts';
 import { initialSeq } from './isn.ts';
 import { begin, hashFlow } from './listen.ts';
 import { ctloutput } from './sockopt.ts';
+import { setState } from './state.ts';
 import { canSend } from './timer.ts';
 
 function attach(s: Alt, so: Socket): Errno | null {
@@ -115,7 +117,7 @@ function listen(s: Alt, so: Socket): Errno | null {
     const err = bindAny(s, i, 0);
     if (err !== null) return err;
   }
-  w[o + STATE] = TS_LISTEN;
+  setState(s, i, TS_LISTEN);
   return null;
 }
 
@@ -150,8 +152,8 @@ function connect(s: Alt, so: Socket, addr: SockAddr): Errno | null {
   w[o + RCV_TIME] = s.time.ms;
   hashFlow(s, i);
   begin(s, i, initialSeq(s, laddr, faddr, at(w, o + PORTS)));
-  w[o + STATE] = TS_SYN_SENT;
-  w[o + RTT_AT] = s.time.ms | 1;
+  setState(s, i, TS_SYN_SENT);
+  s.flows.setSide(o, RTT_AT, s.time.ms | 1);
   w[o + REXMT_AT] = 0;
   s.setTimer(i, LIFE_AT, s.cfg.keepInitMs);
   s.ct.tcp.connattempt++;
@@ -176,8 +178,8 @@ function finish(s: Alt, i: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const state = at(w, o + STATE);
-  if (state === TS_ESTABLISHED) w[o + STATE] = TS_FIN_WAIT_1;
-  else if (state === TS_CLOSE_WAIT) w[o + STATE] = TS_LAST_ACK;
+  if (state === TS_ESTABLISHED) setState(s, i, TS_FIN_WAIT_1);
+  else if (state === TS_CLOSE_WAIT) setState(s, i, TS_LAST_ACK);
   else if (state === TS_SYN_SENT || state === TS_SYN_RCVD) w[o + FLAGS] = at(w, o + FLAGS) | F_NEEDFIN;
   else return;
   s.mark(i);
@@ -219,9 +221,12 @@ function rcvd(s: Alt, so: Socket): void {
   const o = i << ROW_SHIFT;
   if (at(w, o + STATE) < TS_ESTABLISHED) return;
   const left = (at(w, o + RCV_ADV) - at(w, o + RCV_NXT)) | 0;
-  const wider = sorcvspace(so) - left;
-  const { hiwat } = so.rcv;
-  if (2 * wider < hiwat && (wider < 2 * at(w, o + MSS) || 4 * wider < hiwat)) return;
+  // No more than the header can say: else every read would look like an opening.
+  const most = 65535 << ((at(w, o + FLAGS) & F_WSCALE) !== 0 ? field(w, o, SCALE) >>> 4 : 0);
+  const wider = Math.min(sorcvspace(so), most) - left;
+  // A buffer beyond that opens no further.
+  const hiwat = Math.min(so.rcv.hiwat, most);
+  if (2 * wider < hiwat && (wider < 2 * field(w, o, MSS) || 4 * wider < hiwat)) return;
   w[o + FLAGS] = at(w, o + FLAGS) | F_ACKNOW;
   s.mark(i);
 }
