@@ -4,13 +4,16 @@
  * in `boot/`. Standard output carries the ready line and nothing else; the log and the one line of a failure go to standard error.
  */
 import fs from 'node:fs';
+import path from 'node:path';
 import { realEffects } from './kern/effects/real.ts';
 import { Kernel } from './kern/kernel.ts';
 import { startControl } from './control/server.ts';
 import { formatServices, startService } from './services/registry.ts';
+import { tuneCollector } from './boot/collector.ts';
 import { BootFailure } from './boot/failure.ts';
 import { LogOutput } from './boot/logoutput.ts';
 import { attachDevice, attachLoopback, checkFamilies, configureDevice, type Device } from './boot/network.ts';
+import { addOperatorSide } from './boot/operator.ts';
 import { type BootOptions, helpText, parseOptions } from './boot/options.ts';
 import { findDriver, findModule, findStack } from './boot/registry.ts';
 import { abandon, askedToStop, type Running, shutDown } from './boot/shutdown.ts';
@@ -18,6 +21,7 @@ import { addLogSysctl, applyTunables, bootEnv } from './boot/tunables.ts';
 import { formatPrefix } from './boot/values.ts';
 
 async function boot(options: BootOptions, out: LogOutput): Promise<void> {
+  tuneCollector();
   findDriver(options.driver);
   // From here on: a signal that comes too early is obeyed as soon as the boot is complete.
   let running: Running | null = null;
@@ -32,6 +36,7 @@ async function boot(options: BootOptions, out: LogOutput): Promise<void> {
     checkAcceptFilter(kernel, options);
     checkFamilies(kernel, options);
     addLogSysctl(kernel, effects);
+    addOperatorSide(kernel, path.join(path.dirname(controlPath(options, options.tap)), `${options.tap}.pcapng`));
     attachLoopback(kernel);
     const device = await attachDevice(kernel, options);
     running.pcap = device.pcap;
@@ -39,6 +44,8 @@ async function boot(options: BootOptions, out: LogOutput): Promise<void> {
     configureDevice(kernel, device, options);
     await serve(running, options, device);
     stopWhenDone(running, device, asked);
+    // What `reset` goes back to.
+    kernel.sysctl.mark();
     fs.writeSync(1, `${readyLine(running, options, device)}\n`);
     out.release();
   } catch (error) {
@@ -77,10 +84,14 @@ async function serve(running: Running, options: BootOptions, device: Device): Pr
   }
   if (options.ctl === 'none') return;
   try {
-    running.control = await startControl(kernel, options.ctl ?? `/run/netmod/${device.hostName}.sock`);
+    running.control = await startControl(kernel, controlPath(options, device.hostName));
   } catch (error) {
     throw new BootFailure(1, error instanceof Error ? error.message : String(error));
   }
+}
+
+function controlPath({ ctl }: BootOptions, hostName: string): string {
+  return ctl === null || ctl === 'none' ? `/run/netmod/${hostName}.sock` : ctl;
 }
 
 /** A signal ends the boot in order; so does the loss of its device, which is a failure. */

@@ -20,6 +20,8 @@ export type { Effects } from './kern/effects.ts';
 export { createNet, type Net, NetServer, NetSocket } from './node/net.ts';
 export { createDgram, type Dgram, DgramSocket } from './node/dgram.ts';
 export { listenHttp, NetAgent } from './node/http.ts';
+export { type ControlServer, startControl } from './control/server.ts';
+export { publishDiagnostics } from './control/diagnostics.ts';
 export { createLo } from './driver/lo.ts';
 export { createPair, type PairOptions } from './driver/pair.ts';
 export { impair, type ImpairConfig } from './driver/impair.ts';

@@ -4,13 +4,11 @@ import { addrToString, parsePrefix } from '../wire/addrtext.ts';
 import { type Errno, isErrno } from '../kern/errno.ts';
 import { type IfAddrReq, type RtReq, SIOCADDRT, SIOCAIFADDR } from '../kern/ifnet/ifioctl.ts';
 import type { Ifnet } from '../kern/ifnet/ifnet.ts';
-import type { Link } from '../kern/ifnet/link.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { AF_INET6, SOCK_DGRAM } from '../kern/socket/protosw.ts';
 import { DRIVER_DEFAULTS } from '../driver/registry.ts';
 import type { OpenedLink } from '../driver/driver.ts';
 import { createLo } from '../driver/lo.ts';
-import { tracePcapng } from '../driver/pcapng.ts';
 import { BootFailure } from './failure.ts';
 import type { BootOptions } from './options.ts';
 import { PcapFile } from './pcapfile.ts';
@@ -18,7 +16,7 @@ import { findDriver } from './registry.ts';
 import { formatPrefix, type Prefix } from './values.ts';
 
 /** Tunables of the device. */
-const SPIN_US = 'net.link.tap.spin_us';
+const SPIN_US = 'kern.poll.spin_us';
 const TXQUEUELEN = 'net.link.tap.txqueuelen';
 /** Longest busy polling in microseconds. */
 const SPIN_MAX = 1000;
@@ -99,9 +97,11 @@ function openPcap(kernel: Kernel, file: string, opened: OpenedLink): PcapFile {
 /** From here on the interface owns the link, and stops it when it goes. */
 function attach(kernel: Kernel, opened: OpenedLink, pcap: PcapFile | null): Ifnet {
   const { dname, dunit, hostName } = opened;
-  const link: Link = pcap === null ? opened.link : tracePcapng(opened.link, pcap, { name: hostName, clock: kernel.clock });
-  const ifp = kernel.ifnets.attach(dname, dunit, link);
-  if (!isErrno(ifp)) return ifp;
+  const ifp = kernel.ifnets.attach(dname, dunit, opened.link);
+  if (!isErrno(ifp)) {
+    pcap?.trace(ifp, hostName);
+    return ifp;
+  }
   opened.link.stop();
   throw new BootFailure(1, `cannot attach ${hostName} as ${dname}${dunit}: ${ifp}`);
 }

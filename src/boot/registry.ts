@@ -2,10 +2,11 @@
  * Modules by name. This is the one place that knows where stacks and drivers live; everything else names them. A stack of somebody
  * else's is a path or a package that exports `netmodModule`.
  */
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { KERN_CONTRACT, type ModuleSpec } from '../kern/module.ts';
+import { KERN_CONTRACT, type KernFailure, type ModuleSpec } from '../kern/module.ts';
 import { drivers } from '../driver/registry.ts';
 import type { DriverSpec } from '../driver/driver.ts';
 import { BootFailure, didYouMean } from './failure.ts';
@@ -63,6 +64,25 @@ export async function findModule({ name, from, where }: ModuleRequest): Promise<
     2,
     `${where}: unknown module ${name}; there are ${names.join(', ')}, or say where it is with ${name}_name="./file.js"`,
   );
+}
+
+/** What kldload(2) is given: a module by name, path or package. ENOENT: there is none; EEXIST: it is part of the kernel; ENOEXEC: it is none. */
+export async function findForKldload(name: string): Promise<ModuleSpec | KernFailure> {
+  if (BUILT_IN.includes(name)) return { err: 'EEXIST', message: `${name} is part of the kernel` };
+  const stack = name.startsWith(STACK_PREFIX) ? name.slice(STACK_PREFIX.length) : name;
+  const builtIn = Object.hasOwn(STACKS, stack) ? STACKS[stack] : undefined;
+  if (builtIn !== undefined) return specOf(await builtIn(), name);
+  if (!isPath(name) && !isPackage(name)) {
+    const names = [...Object.keys(STACKS).map((other) => `${STACK_PREFIX}${other}`), ...BUILT_IN];
+    return { err: 'ENOENT', message: `there is no module ${name}${didYouMean(name, names)}` };
+  }
+  try {
+    return await importSpec(name, 'kldload');
+  } catch (error) {
+    if (!(error instanceof BootFailure)) throw error;
+    const gone = isPath(name) && !fs.existsSync(path.resolve(name));
+    return { err: gone ? 'ENOENT' : 'ENOEXEC', message: error.message };
+  }
 }
 
 /** Can the package be found from the working directory? */

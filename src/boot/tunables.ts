@@ -1,5 +1,6 @@
 /** Tunables and sysctls of a boot: the kernel's environment before it starts, and the check afterwards that each was understood. */
 import { isErrno } from '../kern/errno.ts';
+import { LOG_LEVELS, isThreshold } from '../kern/logspec.ts';
 import type { RealEffects } from '../kern/effects/real.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { BootFailure, didYouMean } from './failure.ts';
@@ -32,14 +33,33 @@ export function applyTunables(kernel: Kernel, { tunables }: BootOptions): void {
   }
 }
 
-/** `kern.log`: the levels of the log, changeable while running. */
+/** `kern.log`: the levels of the log, changeable while running; and `kern.log.<subsystem>` for each that there is, when it is. */
 export function addLogSysctl(kernel: Kernel, effects: RealEffects): void {
   kernel.sysctl.add({
     name: 'kern.log',
+    node: true,
     descr: 'Levels of the log: LEVEL, or SUBSYS=LEVEL, separated by commas',
     flags: 'rw',
     type: 'string',
     get: () => effects.logLevels.describe(),
     set: (spec) => (effects.setLog(spec) === null ? null : 'EINVAL'),
   });
+  const { logLevels } = effects;
+  const addLeaf = (name: string): void => {
+    kernel.sysctl.add({
+      name: `kern.log.${name}`,
+      node: true,
+      descr: `Level of the log of ${name}: ${LOG_LEVELS.join(' ')}, or empty for that of its parent`,
+      flags: 'rw',
+      type: 'string',
+      get: () => logLevels.levelOf(name) ?? '',
+      set: (level) => {
+        if (level !== '' && !isThreshold(level)) return 'EINVAL';
+        logLevels.setLevel(name, level === '' ? null : level);
+        return null;
+      },
+    });
+  };
+  for (const name of logLevels.names()) addLeaf(name);
+  logLevels.onName = addLeaf;
 }

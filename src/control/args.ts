@@ -76,7 +76,7 @@ export function sockAddrArg(value: unknown): SockAddr {
   return sockAddr(ipArg(addr, 'addr'), n);
 }
 
-function ipArg(value: unknown, what: string): IpAddr {
+export function ipArg(value: unknown, what: string): IpAddr {
   const addr = parseAddr(textArg(value, what));
   if (addr === null) throw new BadArgument(`${what} must be a numeric address`);
   return addr;

@@ -3,12 +3,14 @@
  * request's arguments and answers what goes into `ret`, or the name of an error.
  */
 import { type Errno, type Result, isErrno } from '../kern/errno.ts';
+import type { KernFailure } from '../kern/module.ts';
 import type { PollFd } from '../kern/proc/poll.ts';
 import type { Proc } from '../kern/proc/proc.ts';
 import { F_GETFL, F_SETFL, O_NONBLOCK } from '../kern/proc/syscalls.ts';
 import type { Received } from '../kern/socket/calls.ts';
+import { tcpInfoRow } from '../kern/socket/pcblist.ts';
 import { SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from '../kern/socket/soconst.ts';
-import type { SysctlReading, SysctlValue } from '../kern/sysctl.ts';
+import type { SysctlLeaf, SysctlValue } from '../kern/sysctl.ts';
 import { formatUuid } from '../kern/uuid.ts';
 import {
   BadArgument,
@@ -25,7 +27,10 @@ import {
   sockAddrArg,
   textArg,
 } from './args.ts';
+import { startCapture, startCaptureRing } from './capture.ts';
+import { startEvents } from './events.ts';
 import { DOMAINS, IOCTLS, LEVELS, MSG_FLAGS, POLL_EVENTS, TYPES, namesOfBits } from './names.ts';
+import type { RunningStream, StreamSink } from './stream.ts';
 
 /** What goes into `ret`. A text is wrapped, so that it is never taken for an error's name. */
 export class Answer {
@@ -35,7 +40,17 @@ export class Answer {
   }
 }
 
-type Outcome = Answer | Errno;
+/** An error with a sentence of its own. */
+export class Refusal {
+  readonly err: Errno;
+  readonly message: string;
+  constructor({ err, message }: KernFailure) {
+    this.err = err;
+    this.message = message;
+  }
+}
+
+export type Outcome = Answer | Refusal | Errno;
 export type ControlCall = (proc: Proc, args: readonly unknown[]) => Outcome | Promise<Outcome>;
 
 /** An errno or nothing. */
@@ -84,6 +99,7 @@ const isTimeout = ({ level, name }: { level: number; name: number }): boolean =>
 function getsockopt(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
   const opt = option(args);
   return made(proc.getsockopt(fdArg(args[0]), opt.level, opt.name), ({ value }) => {
+    if (args[1] === 'IPPROTO_TCP' && args[2] === 'TCP_INFO') return ioctlAnswer(tcpInfoRow(value) ?? value);
     if (isTimeout(opt) && typeof value === 'number')
       return { sec: Math.floor(value / 1000), usec: Math.round((value % 1000) * 1000) };
     if (opt.level === SOL_SOCKET && opt.name === SO_LINGER) {
@@ -136,17 +152,51 @@ function ioctl(proc: Proc, args: readonly unknown[]): Outcome {
   return proc.ioctl(fdArg(args[0]), cmd, data) ?? new Answer(ioctlAnswer(data));
 }
 
-const plainReading = ({ name, value, descr }: SysctlReading): object => ({ name, value, descr });
+/** A value and what it is; of a table its rows. */
+function leafAnswer(leaf: SysctlLeaf): object {
+  const { name, descr, type, flags } = leaf;
+  return { name, value: leaf.get(), descr, type, flags };
+}
 
-function sysctl(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
+/** All values at and below a name; of everything for ''. Tables only where they are asked for. */
+function sysctlwalk(proc: Proc, [prefix = '', options]: readonly unknown[]): Outcome {
+  const { tables = false } = (options ?? {}) as { tables?: unknown };
+  if (typeof tables !== 'boolean') throw new BadArgument('tables is true or false');
+  const leaves = proc.kernel.sysctl.leaves(textArg(prefix, 'the name'));
+  return new Answer(leaves.filter(({ type }) => tables || type !== 'table').map(leafAnswer));
+}
+
+async function sysctl(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
   const name = textArg(args[0], 'the name');
   const value = args[1];
+  const leaf = proc.kernel.sysctl.find(name);
+  if (value === undefined && !isErrno(leaf) && leaf.type === 'table') return new Answer(leaf.get());
   if (value === undefined) return made(proc.kernel.sysctl.read(name), (reading) => reading.value);
   if (typeof value !== 'number' && typeof value !== 'boolean' && typeof value !== 'string') {
     throw new BadArgument('a value is a number, a boolean or a string');
   }
   // As in sysctl(3), a write answers the value before it.
   return made(proc.kernel.sysctl.write(name, value satisfies SysctlValue), (old) => old.value);
+}
+
+/** kldload(2), kldunload(2): what failed has a sentence. */
+async function kld(result: unknown): Promise<Outcome> {
+  const outcome = await result;
+  if (isErrno(outcome)) return outcome;
+  if (typeof outcome === 'object' && outcome !== null && 'err' in outcome) return new Refusal(outcome as KernFailure);
+  return new Answer(outcome);
+}
+
+/** kenv(2). */
+function kenv(proc: Proc, [action, name, value]: readonly unknown[]): Outcome {
+  const KENV_ACTIONS = ['get', 'set', 'unset', 'dump'];
+  if (!KENV_ACTIONS.includes(textArg(action, 'the action')))
+    throw new BadArgument(`the action is one of ${KENV_ACTIONS.join(' ')}`);
+  if (action !== 'dump') textArg(name, 'the name');
+  if (action === 'set') textArg(value, 'the value');
+  const result = proc.call('kenv', action, name, value) as Result<{ value: unknown }> | null;
+  if (isErrno(result)) return result;
+  return new Answer(result === null ? null : result.value);
 }
 
 const SHUTDOWNS = ['rd', 'wr', 'rdwr'] as const;
@@ -195,14 +245,33 @@ export const CONTROL_CALLS: Readonly<Record<string, ControlCall>> = {
   poll,
   ioctl,
   sysctl,
-  /** All values at and below a name; of everything for ''. */
-  sysctlwalk: (proc, [prefix = '']) => new Answer(proc.kernel.sysctl.walk(textArg(prefix, 'the name')).map(plainReading)),
+  sysctlwalk,
+  counters: (proc, [prefix = '']) => new Answer(proc.kernel.counters.describe(textArg(prefix, 'the group'))),
+  kldstat: (proc) => new Answer(proc.call('kldstat')),
+  kldload: (proc, [name]) => kld(proc.call('kldload', textArg(name, 'the module'))),
+  kldunload: (proc, [which, force = false]) =>
+    kld(proc.call('kldunload', typeof which === 'number' ? which : textArg(which, 'the module'), force)),
+  kenv,
+  reset: (proc) => new Answer(proc.call('reset')),
+  getfib: (proc) => new Answer(proc.call('getfib')),
   setfib: (proc, [fib]) => done(proc.call('setfib', intArg(fib, 'the table')) as Errno | null | Promise<Errno | null>),
   uuidgen: (proc, [count = 1]) => made(proc.uuidgen(intArg(count, 'the count')), (uuids) => uuids.map(formatUuid)),
 };
 
 /** Calls that are not the kernel's own system calls, and so are always there. */
-const OWN: ReadonlySet<string> = new Set(['sysctl', 'sysctlwalk']);
+const OWN: ReadonlySet<string> = new Set(['sysctl', 'sysctlwalk', 'counters']);
+
+/** Starts a call that goes on answering, or says why not. */
+export type StreamCall = (proc: Proc, args: readonly unknown[], sink: StreamSink) => RunningStream | Errno;
+
+export const STREAM_CALLS: Readonly<Record<string, StreamCall>> = {
+  capture: startCapture,
+  capturering: startCaptureRing,
+  events: startEvents,
+};
+
+/** Answered by the client's own side of the socket. */
+export const CANCEL = 'cancel';
 
 /** A call that can be made now, or null: absent system calls are ENOSYS. */
 export function findCall(proc: Proc, name: string): ControlCall | null {
@@ -212,5 +281,6 @@ export function findCall(proc: Proc, name: string): ControlCall | null {
 
 /** The names of all calls that can be made now. */
 export function presentCalls(proc: Proc): string[] {
-  return Object.keys(CONTROL_CALLS).filter((name) => findCall(proc, name) !== null);
+  const plain = Object.keys(CONTROL_CALLS).filter((name) => findCall(proc, name) !== null);
+  return [...plain, ...Object.keys(STREAM_CALLS), CANCEL];
 }

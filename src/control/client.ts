@@ -1,14 +1,18 @@
 /**
  * One client of the control socket: newline-delimited JSON in and out, a process of its own in the kernel, and limits on everything it
  * may keep here. A request is `{"id":1,"call":"socket","args":["inet","stream",0]}`, its answer `{"id":1,"ret":3}` or
- * `{"id":1,"errno":"EAFNOSUPPORT","message":"..."}`; answers come as calls finish.
+ * `{"id":1,"errno":"EAFNOSUPPORT","message":"..."}`; answers come as calls finish. See CONTRACT.md.
  */
 import type { Socket } from 'node:net';
 import { type Errno, isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { Proc } from '../kern/proc/proc.ts';
 import { BadArgument } from './args.ts';
-import { type Answer, findCall, presentCalls } from './calls.ts';
+import { Answer, CANCEL, type Outcome, Refusal, STREAM_CALLS, type StreamCall, findCall, presentCalls } from './calls.ts';
+import { LineBuffer } from './lines.ts';
+import { type Request, parseRequest } from './request.ts';
+import { type RunningStream, STREAMS_MAX, type StreamSink } from './stream.ts';
+import type { Turns, Worker } from './turns.ts';
 
 /** Version of the protocol, on the greeting line. */
 export const CONTROL_VERSION = 1;
@@ -16,20 +20,12 @@ export const CONTROL_VERSION = 1;
 export const LINE_MAX = 1024 * 1024;
 /** Calls of one client that may be under way; further requests wait in the line buffer. */
 export const OUTSTANDING_MAX = 1024;
-/** Bytes of answers that a client may leave unread before its requests are no longer read. */
+/** Bytes of answers that a client may leave unread before its requests are no longer read, and its streams lose items. */
 export const UNREAD_MAX = 1024 * 1024;
-/** Levels of lists and objects in a request's arguments: what is answered is walked by recursion. */
-const DEPTH_MAX = 32;
-/** Requests served in one turn of the event loop. */
-const TURN = 128;
-
-const LF = 10;
-
-interface Request {
-  readonly id: number | string;
-  readonly call: string;
-  readonly args: readonly unknown[];
-}
+/** Bytes of requests that wait while nothing is wrong with the client: more is not read until these are served. */
+const AHEAD_MAX = 64 * 1024;
+/** Requests served before the next client has its turn. */
+const TURN = 8;
 
 /** Counters of all clients, group `control`. */
 export class ControlCounters {
@@ -41,39 +37,42 @@ export class ControlCounters {
   malformed = 0;
   oversized = 0;
   flooding = 0;
+  /** Items of streams that clients did not read in time. */
+  lostitems = 0;
 }
 
-export class ControlClient {
+export class ControlClient implements Worker {
   readonly #kernel: Kernel;
   readonly #socket: Socket;
   readonly #proc: Proc;
   readonly #counters: ControlCounters;
-  /** What came and is not yet served: pieces, and the length of all of them. */
-  #pieces: Buffer[] = [];
-  #buffered = 0;
-  /** Whether there is a complete line in the pieces. */
-  #hasLine = false;
+  readonly #turns: Turns;
+  readonly #lines = new LineBuffer();
+  readonly #streams = new Map<Request['id'], RunningStream>();
   #outstanding = 0;
-  #scheduled = false;
   #ended = false;
 
-  constructor(kernel: Kernel, socket: Socket, name: string, counters: ControlCounters) {
+  constructor(kernel: Kernel, socket: Socket, name: string, counters: ControlCounters, turns: Turns) {
     this.#kernel = kernel;
     this.#socket = socket;
     this.#counters = counters;
+    this.#turns = turns;
     this.#proc = new Proc(kernel, name);
     socket.on('data', (chunk: Buffer) => this.#input(chunk));
-    socket.on('drain', () => this.#serve());
+    socket.on('drain', () => this.#more());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#exit());
     this.#write({ netmod: CONTROL_VERSION, stack: kernel.netstack.name, calls: presentCalls(this.#proc) });
   }
 
-  /** The client is gone, and its descriptors with it. */
+  /** The client is gone, and its descriptors and streams with it. */
   #exit(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#pieces = [];
+    this.#lines.clear();
+    this.#turns.remove(this);
+    for (const stream of this.#streams.values()) stream.stop('closed');
+    this.#streams.clear();
     this.#proc.exit();
   }
 
@@ -86,41 +85,46 @@ export class ControlClient {
     if (this.#socket.writableLength > 0) this.#socket.destroySoon();
   }
 
-  #refuse(message: string, id: number | string | null = null): void {
-    this.#write({ id, errno: 'EINVAL' satisfies Errno, message });
+  /** The boot is going: streams end with a word. */
+  shutdown(): void {
+    for (const [id, stream] of [...this.#streams]) this.#endStream(id, stream.stop('shutdown'));
+    this.end();
+  }
+
+  #refuse(message: string): void {
+    this.#write({ id: null, errno: 'EINVAL' satisfies Errno, message });
     this.end();
   }
 
   #input(chunk: Buffer): void {
     if (this.#ended) return;
-    this.#pieces.push(chunk);
-    this.#buffered += chunk.length;
-    this.#hasLine ||= chunk.includes(LF);
-    this.#serve();
+    this.#lines.push(chunk);
+    this.#more();
   }
 
   #write(line: object): void {
     if (this.#socket.writable) this.#socket.write(`${JSON.stringify(line)}\n`);
   }
 
-  /** Serves complete lines as far as the limits allow, some in each turn. */
-  #serve(): void {
-    if (this.#ended || this.#scheduled) return;
+  /** Serves some complete lines, as far as the limits allow. True: there is more that may be served. */
+  work(): boolean {
+    if (this.#ended) return false;
     this.#socket.cork();
     for (let turn = 0; turn < TURN && this.#mayServe(); turn++) {
-      const line = this.#nextLine();
+      const line = this.#lines.next();
       if (line === null) break;
       this.#request(line);
     }
     this.#socket.uncork();
+    if (this.#ended) return false;
+    this.#limit();
+    return !this.#ended && this.#mayServe() && this.#lines.hasLine;
+  }
+
+  /** Something changed: perhaps there is something to serve now. */
+  #more(): void {
     if (this.#ended) return;
-    if (this.#mayServe() && this.#hasLine) {
-      this.#scheduled = true;
-      this.#kernel.effects.yield(() => {
-        this.#scheduled = false;
-        this.#serve();
-      });
-    }
+    if (this.#mayServe() && this.#lines.hasLine) this.#turns.add(this);
     this.#limit();
   }
 
@@ -133,26 +137,16 @@ export class ControlClient {
    * to one more line's length.
    */
   #limit(): void {
-    if (!this.#hasLine && this.#buffered > LINE_MAX) {
+    const { hasLine, length } = this.#lines;
+    const calling = this.#outstanding >= OUTSTANDING_MAX;
+    if (!hasLine && length > LINE_MAX) {
       this.#counters.oversized++;
       this.#refuse(`a line is longer than ${LINE_MAX} bytes`);
-    } else if (this.#outstanding >= OUTSTANDING_MAX && this.#buffered > LINE_MAX) {
+    } else if (calling && length > LINE_MAX) {
       this.#counters.flooding++;
       this.#refuse(`more than ${OUTSTANDING_MAX} calls are under way and more than ${LINE_MAX} bytes of requests wait`);
-    } else if (this.#scheduled || this.#socket.writableLength >= UNREAD_MAX) this.#socket.pause();
+    } else if (this.#socket.writableLength >= UNREAD_MAX || (hasLine && !calling && length > AHEAD_MAX)) this.#socket.pause();
     else this.#socket.resume();
-  }
-
-  /** The next complete line without its end, or null. */
-  #nextLine(): Buffer | null {
-    if (!this.#hasLine) return null;
-    const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
-    const at = bytes.indexOf(LF);
-    const rest = bytes.subarray(at + 1);
-    this.#pieces = rest.length === 0 ? [] : [rest];
-    this.#buffered = rest.length;
-    this.#hasLine = rest.includes(LF);
-    return bytes.subarray(0, at);
   }
 
   #request(line: Buffer): void {
@@ -163,15 +157,25 @@ export class ControlClient {
     const text = line.toString('utf8').trim();
     if (text === '') return;
     const request = parseRequest(text);
-    if (typeof request === 'string') {
+    if ('mistake' in request) {
       this.#counters.malformed++;
-      return this.#refuse(request);
+      return this.#refuse(request.mistake);
     }
     this.#counters.requests++;
     this.#run(request);
   }
 
   #run({ id, call, args }: Request): void {
+    const streaming = Object.hasOwn(STREAM_CALLS, call) ? STREAM_CALLS[call] : undefined;
+    if (call === CANCEL || streaming !== undefined) {
+      try {
+        if (streaming !== undefined) this.#start(id, streaming, call, args);
+        else this.#cancel(id, args);
+      } catch (error) {
+        this.#threw(id, error);
+      }
+      return;
+    }
     const found = findCall(this.#proc, call);
     if (found === null) return this.#answer(id, 'ENOSYS', `there is no call ${JSON.stringify(call.slice(0, 64))}`);
     this.#outstanding++;
@@ -188,21 +192,64 @@ export class ControlClient {
     );
   }
 
-  #finished(id: Request['id'], call: string, outcome: Answer | Errno): void {
+  #start(id: Request['id'], streaming: StreamCall, call: string, args: readonly unknown[]): void {
+    if (this.#streams.has(id)) return this.#answer(id, 'EBUSY', `${call}: this id has a stream already`);
+    if (this.#streams.size >= STREAMS_MAX) return this.#answer(id, 'EMFILE', `${call}: ${STREAMS_MAX} streams are open`);
+    const sink: StreamSink = {
+      hasRoom: () => this.#socket.writable && this.#socket.writableLength < UNREAD_MAX,
+      item: (item) => {
+        if (!sink.hasRoom()) {
+          this.#counters.lostitems++;
+          return false;
+        }
+        this.#write({ id, item });
+        return true;
+      },
+      end: (value) => this.#endStream(id, value),
+    };
+    // Items come behind the answer: a stream may have some as soon as it starts.
+    const held: object[] = [];
+    let open = false;
+    const early: StreamSink = { ...sink, item: (item) => (open ? sink.item(item) : (held.push(item), true)) };
+    const stream = streaming(this.#proc, args, early);
+    if (isErrno(stream)) this.#answer(id, stream, `${call}: ${stream}`);
+    else {
+      this.#streams.set(id, stream);
+      this.#write({ id, ret: { stream: true } });
+      open = true;
+      for (const item of held) sink.item(item);
+    }
+  }
+
+  #endStream(id: Request['id'], value: object): void {
+    if (this.#streams.delete(id)) this.#write({ id, end: value });
+  }
+
+  #cancel(id: Request['id'], [which]: readonly unknown[]): void {
+    const stream = typeof which === 'number' || typeof which === 'string' ? this.#streams.get(which) : undefined;
+    if (stream === undefined) return this.#answer(id, 'ENOENT', `${CANCEL}: no stream has this id`);
+    this.#endStream(which as Request['id'], stream.stop('cancelled'));
+    this.#write({ id, ret: null });
+  }
+
+  #finished(id: Request['id'], call: string, outcome: Outcome): void {
     this.#outstanding--;
-    if (isErrno(outcome)) this.#answer(id, outcome, `${call}: ${outcome}`);
-    else this.#write({ id, ret: outcome.ret });
-    this.#more();
+    if (outcome instanceof Answer) this.#write({ id, ret: outcome.ret ?? null });
+    else if (outcome instanceof Refusal) this.#answer(id, outcome.err, outcome.message);
+    else this.#answer(id, outcome, `${call}: ${outcome}`);
+    this.#freed();
   }
 
   #failed(id: Request['id'], error: unknown): void {
     this.#outstanding--;
-    if (error instanceof BadArgument) this.#answer(id, error.errno, error.message);
-    else {
-      this.#kernel.log.error({ subsys: 'control', error: String(error) }, 'a call threw');
-      this.#answer(id, 'EINVAL', 'the arguments of this call make no sense to it');
-    }
-    this.#more();
+    this.#threw(id, error);
+    this.#freed();
+  }
+
+  #threw(id: Request['id'], error: unknown): void {
+    if (error instanceof BadArgument) return this.#answer(id, error.errno, error.message);
+    this.#kernel.log.error({ subsys: 'control', error: String(error) }, 'a call threw');
+    this.#answer(id, 'EINVAL', 'the arguments of this call make no sense to it');
   }
 
   #answer(id: Request['id'], errno: Errno, message: string): void {
@@ -210,29 +257,8 @@ export class ControlClient {
     this.#write({ id, errno, message });
   }
 
-  #more(): void {
-    if (this.#hasLine && !this.#scheduled && this.#outstanding === OUTSTANDING_MAX - 1) this.#serve();
+  /** A call has finished: the one that had no room may follow. */
+  #freed(): void {
+    if (this.#outstanding === OUTSTANDING_MAX - 1) this.#more();
   }
-}
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
-}
-
-/** A request, or what is wrong with it. */
-function parseRequest(text: string): Request | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return 'a line is not JSON';
-  }
-  if (typeof value !== 'object' || value === null) return 'a request is an object';
-  const { id, call, args = [] } = value as { id?: unknown; call?: unknown; args?: unknown };
-  if (typeof id !== 'number' && typeof id !== 'string') return 'a request has an id, a number or a string';
-  if (typeof call !== 'string') return 'a request has a call, a string';
-  if (!Array.isArray(args)) return 'args is a list';
-  if (isDeeper(args, DEPTH_MAX)) return `args has at most ${DEPTH_MAX} levels`;
-  return { id, call, args };
 }

@@ -3,6 +3,7 @@
  * requests. Numbers are FreeBSD's (sys/socket.h, netinet/in.h, netinet/tcp.h, sys/sockio.h).
  */
 import * as ifioctl from '../kern/ifnet/ifioctl.ts';
+import * as neighioctl from '../kern/ifnet/neighioctl.ts';
 import * as calls from '../kern/socket/calls.ts';
 import { AF_INET, AF_INET6, AF_LOCAL, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM } from '../kern/socket/protosw.ts';
 import * as soconst from '../kern/socket/soconst.ts';
@@ -26,6 +27,7 @@ export const TYPES = tableOf({ stream: SOCK_STREAM, dgram: SOCK_DGRAM, raw: SOCK
 export const MSG_FLAGS = numbersOf(calls, /^MSG_/);
 export const IOCTLS: ReadonlyMap<string, number> = new Map([
   ...numbersOf(ifioctl, /^SIOC/),
+  ...numbersOf(neighioctl, /^SIOC/),
   ...numbersOf(soioctl, /^(FIO|SIOC)/),
 ]);
 
@@ -65,6 +67,10 @@ export const LEVELS: ReadonlyMap<string, Level> = new Map(
         IP_MULTICAST_LOOP: 11,
         IP_ADD_MEMBERSHIP: 12,
         IP_DROP_MEMBERSHIP: 13,
+        IP_ADD_SOURCE_MEMBERSHIP: 70,
+        IP_DROP_SOURCE_MEMBERSHIP: 71,
+        IP_BLOCK_SOURCE: 72,
+        IP_UNBLOCK_SOURCE: 73,
         IP_PORTRANGE: 19,
         IP_RECVIF: 20,
         IP_RECVTTL: 65,

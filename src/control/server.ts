@@ -4,6 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Kernel } from '../kern/kernel.ts';
 import { ControlClient, ControlCounters } from './client.ts';
+import { Turns } from './turns.ts';
 
 export interface ControlServer {
   readonly path: string;
@@ -13,6 +14,8 @@ export interface ControlServer {
 
 /** Clients at one time. */
 const CLIENTS_MAX = 1024;
+/** Time for clients to read their last lines when the boot ends, in milliseconds. */
+const LINGER_MS = 200;
 /** Longest path of a UNIX socket in Linux, in bytes (sun_path without its end). */
 const PATH_MAX = 107;
 
@@ -21,7 +24,8 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
   if (Buffer.byteLength(file) > PATH_MAX) throw new Error(`control socket ${file}: the path is longer than ${PATH_MAX} bytes`);
   await clearPath(file);
   const counters = new ControlCounters();
-  const clients = new Set<net.Socket>();
+  const turns = new Turns(kernel.effects);
+  const clients = new Map<net.Socket, ControlClient>();
   let serial = 0;
   const server = net.createServer((socket) => {
     if (clients.size >= CLIENTS_MAX) {
@@ -31,9 +35,8 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
       return;
     }
     counters.clients++;
-    clients.add(socket);
     socket.once('close', () => clients.delete(socket));
-    new ControlClient(kernel, socket, `ctl${serial++}`, counters);
+    clients.set(socket, new ControlClient(kernel, socket, `ctl${serial++}`, counters, turns));
   });
   await listenPrivately(server, file);
   const uncount = kernel.counters.add('control', counters);
@@ -43,7 +46,14 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
       new Promise((resolve) => {
         uncount();
         server.close(() => resolve());
-        for (const socket of clients) socket.destroy();
+        for (const [socket, client] of clients) {
+          client.shutdown();
+          socket.destroySoon();
+        }
+        // Who has not read by then will not.
+        setTimeout(() => {
+          for (const socket of clients.keys()) socket.destroy();
+        }, LINGER_MS).unref();
       }),
   };
 }

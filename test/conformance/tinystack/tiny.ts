@@ -99,6 +99,12 @@ class Counters {
   nobuf = 0;
 }
 
+/** What the counters of input drops are called. */
+const DROPS = [
+  ...['arpbad', 'ipbad', 'ipfragment', 'ipnotours', 'noproto', 'notype', 'icmpother'],
+  ...['udpbad', 'udpnoport', 'tcpbad', 'tcpnoport', 'tcpdrop'],
+];
+
 interface Home {
   readonly ifp: Ifnet;
   addr: number;
@@ -382,7 +388,7 @@ export const netmodModule: ModuleSpec = {
               kernel.domains.add({ family: AF_INET, name: 'inet', protosw }),
               kernel.iocgroups.add('i', (_so, cmd, data) => tiny.ioctl(cmd, data)),
               kernel.iocgroups.add('r', (_so, cmd, data) => tiny.ioctl(cmd, data)),
-              kernel.counters.add('tiny', tiny.count),
+              kernel.counters.add('tiny', tiny.count, { drops: DROPS }),
             ]) {
               if (typeof undo === 'string') return undo;
               own(undo);

@@ -1,0 +1,34 @@
+/** What came from a client and is not served yet: pieces, out of which complete lines are taken without copying the rest. */
+
+const LF = 10;
+
+export class LineBuffer {
+  /** Whether there is a complete line; bytes in all. */
+  hasLine = false;
+  length = 0;
+  #pieces: Buffer[] = [];
+
+  push(chunk: Buffer): void {
+    this.#pieces.push(chunk);
+    this.length += chunk.length;
+    this.hasLine ||= chunk.includes(LF);
+  }
+
+  clear(): void {
+    this.#pieces = [];
+    this.length = 0;
+    this.hasLine = false;
+  }
+
+  /** The next complete line without its end, or null. */
+  next(): Buffer | null {
+    if (!this.hasLine) return null;
+    const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
+    const at = bytes.indexOf(LF);
+    const rest = bytes.subarray(at + 1);
+    this.#pieces = rest.length === 0 ? [] : [rest];
+    this.length = rest.length;
+    this.hasLine = rest.includes(LF);
+    return bytes.subarray(0, at);
+  }
+}
