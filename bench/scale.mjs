@@ -1,0 +1,35 @@
+// @ts-check
+/**
+ * `node bench/scale.mjs [--stack=inet|alt] [--max=10000]`: what a segment costs, in and its answer out, over 1 to 10,000 connections in random
+ * order: demultiplexing, the state's cache misses and the timers, without a device. All sizes stand at the same time and are measured in turns;
+ * the medians are printed with their ratio to a batch's worth of connections. Set BENCH_DIST for another build.
+ */
+import { parseArgs } from 'node:util';
+import { EchoPeers, RawHost } from './lib/rawhost.mjs';
+import { median } from './lib/stats.mjs';
+
+const { values } = parseArgs({ options: { stack: { type: 'string' }, max: { type: 'string', default: '10000' } } });
+const BATCH = 32;
+const BATCHES = 400;
+const TURNS = 25;
+const LEN = 64;
+
+for (const stack of values.stack === undefined ? ['inet', 'alt'] : [values.stack]) {
+  const sizes = [32, 100, 1000, 10_000, 100_000].filter((n) => n <= Number(values.max));
+  const peers = sizes.map((n) => new EchoPeers(new RawHost(stack, { 'net.alt.flows': '131072' }), n, LEN));
+  const times = sizes.map(() => /** @type {number[]} */ ([]));
+  for (let turn = 0; turn < TURNS + 5; turn++) {
+    peers.forEach((peer, k) => {
+      peer.host.world.run(1);
+      const t0 = process.hrtime.bigint();
+      peer.run(BATCHES, BATCH);
+      const ns = Number(process.hrtime.bigint() - t0) / (BATCHES * BATCH);
+      if (turn >= 5) times[k]?.push(ns);
+    });
+  }
+  const medians = times.map((t) => median(t));
+  const first = medians[0] ?? 1;
+  console.log(
+    `${stack.padEnd(5)} ns per request and answer: ${medians.map((m, k) => `${sizes[k]}: ${m.toFixed(0)} (${(m / first).toFixed(2)})`).join('  ')}`,
+  );
+}
