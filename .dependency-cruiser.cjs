@@ -36,9 +36,29 @@ module.exports = {
     floor(
       'floor-5-tools',
       '^src/tools/',
-      ['^src/node/', '^src/control/', KERN, WIRE],
+      ['^src/node/', '^src/control/', '^src/client/', KERN, WIRE],
       'the commands stand on the control socket',
     ),
+    floor('floor-5-client', '^src/client/', [WIRE], 'who talks to a boot needs no kernel of his own'),
+    floor(
+      'floor-5-sim',
+      '^src/sim/',
+      ['^src/node/', '^src/driver/', '^src/stacks/(inet|alt)/module\\.ts$', KERN, WIRE],
+      'the simulator stands on node, drivers and the stacks as modules',
+    ),
+    floor(
+      'floor-5-pkt',
+      '^src/pkt/',
+      ['^src/node/', '^src/driver/', '^src/stacks/(inet|alt)/module\\.ts$', KERN, WIRE],
+      'the packet tests stand on the kernel, a pair and the stacks as modules',
+    ),
+    {
+      name: 'floor-5-sim-alone',
+      comment: 'the simulator is a library of its own: nothing of the rest needs it',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/sim/' },
+      to: { path: '^src/sim/' },
+    },
     {
       name: 'floor-6-boot',
       comment: 'the loader knows stacks by name: it imports them when they are asked for, and never otherwise',

@@ -43,7 +43,7 @@ const NO_GLOBAL_STATE = [
 
 const NO_DEFAULT_EXPORT = { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' };
 
-const TYPED = ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts'];
+const TYPED = ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'bench/**/*.mjs', 'scripts/**/*.ts'];
 
 export default defineConfig(
   { ignores: ['dist/', 'build/', 'coverage/', 'node_modules/'] },
@@ -85,7 +85,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['test/**/*.ts', 'bench/**/*.ts'],
+    files: ['test/**/*.ts', 'bench/**/*.ts', 'bench/**/*.mjs'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', '@typescript-eslint/no-empty-function': 'off' },
   },
 );

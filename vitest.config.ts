@@ -8,6 +8,8 @@ const FUZZ = 'test/fuzz/**/*.test.ts';
 /** The package's own names, for code that is written as its users would write it. */
 const alias = {
   'netmod/kit': resolve(import.meta.dirname, 'src/stacks/kit.ts'),
+  'netmod/client': resolve(import.meta.dirname, 'src/client/client.ts'),
+  'netmod/sim': resolve(import.meta.dirname, 'src/sim/index.ts'),
   netmod: resolve(import.meta.dirname, 'src/index.ts'),
 };
 

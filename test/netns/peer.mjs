@@ -163,6 +163,42 @@ const commands = {
     return { echoed };
   },
 
+  /** udpburst HOST PORT BURSTS: datagrams sent together, in runs of equal length and not; what comes back is what was sent, in order. */
+  async udpburst(host, port, bursts) {
+    const socket = dgram.createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
+    await new Promise((resolve) => socket.connect(Number(port), host, resolve));
+    const runs = [
+      [64, 20],
+      [0, 1],
+      [700, 7],
+      [64, 3],
+      [63, 1],
+      [1472, 12],
+      [1, 5],
+    ];
+    let wrong = 0;
+    for (let burst = 0; burst < Number(bursts); burst++) {
+      const sent = runs.flatMap(([size, n], run) =>
+        Array.from({ length: n }, (_, i) => pattern(burst * 997 + run * 31 + i, size)),
+      );
+      const got = await new Promise((resolve) => {
+        const all = [];
+        const timer = setTimeout(() => resolve(all), 3000);
+        socket.removeAllListeners('message');
+        socket.on('message', (msg) => {
+          all.push(msg);
+          if (all.length < sent.length) return;
+          clearTimeout(timer);
+          resolve(all);
+        });
+        for (const msg of sent) socket.send(msg);
+      });
+      if (got.length !== sent.length || got.some((msg, i) => !msg.equals(sent[i]))) wrong++;
+    }
+    socket.close();
+    return { wrong };
+  },
+
   /** udpto HOST PORT: a connected datagram socket to a closed port hears of it. */
   udpto(host, port) {
     return new Promise((resolve) => {
