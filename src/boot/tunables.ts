@@ -6,9 +6,15 @@ import type { Kernel } from '../kern/kernel.ts';
 import { BootFailure, didYouMean } from './failure.ts';
 import type { BootOptions } from './options.ts';
 
+/**
+ * What a boot has by default where a kernel in a test has less, by stack: it serves a real network. Memory that is reserved and not used
+ * costs a process nothing.
+ */
+const BOOT_DEFAULTS: Readonly<Record<string, Readonly<Record<string, string>>>> = { alt: { 'net.alt.flows': '131072' } };
+
 /** The environment a kernel starts with. */
-export function bootEnv({ tunables }: BootOptions): Record<string, string> {
-  return Object.fromEntries([...tunables].map(([name, { value }]) => [name, value]));
+export function bootEnv({ stack, tunables }: BootOptions): Record<string, string> {
+  return { ...BOOT_DEFAULTS[stack], ...Object.fromEntries([...tunables].map(([name, { value }]) => [name, value])) };
 }
 
 /**
