@@ -10,6 +10,7 @@ const alias = {
   'netmod/kit': resolve(import.meta.dirname, 'src/stacks/kit.ts'),
   'netmod/client': resolve(import.meta.dirname, 'src/client/client.ts'),
   'netmod/sim': resolve(import.meta.dirname, 'src/sim/index.ts'),
+  'netmod/tools': resolve(import.meta.dirname, 'src/tools/index.ts'),
   netmod: resolve(import.meta.dirname, 'src/index.ts'),
 };
 

@@ -163,7 +163,9 @@ class LineReader {
       from = at + 1;
       const parsed = parseLine(line);
       if (parsed === null) {
-        this.#socket.destroy(Object.assign(new Error('what answers there does not speak the control protocol'), { code: 'EPROTO' }));
+        this.#socket.destroy(
+          Object.assign(new Error('what answers there does not speak the control protocol'), { code: 'EPROTO' }),
+        );
         return;
       }
       this.onLine(parsed);

@@ -128,6 +128,7 @@ const TEXT: Readonly<Record<string, string>> = {
     bmcastecho ! echo requests to a group
     bmcasttstamp ! timestamp requests to a group
     reflect answers sent
+    outoptions answers with record route or timestamps
     notours ! errors about packets that are not ours
     noctl ! errors about a protocol that is not here
     outunreach unreachable messages sent
@@ -153,6 +154,7 @@ const TEXT: Readonly<Record<string, string>> = {
     badlen ! length is wrong
     noport ! no socket on the port
     noportbcast ! no socket on the port of a group's datagram
+    filtermcast ! no socket on the port that joined the group, or wants the source
     fullsock ! the socket's buffer is full
     ctlerrors ICMP errors that reached a socket
     ctlnosock ! ICMP errors that fitted no socket
@@ -161,7 +163,9 @@ const TEXT: Readonly<Record<string, string>> = {
     ipackets packets for raw sockets
     fullsock ! the socket's buffer is full
     opackets packets sent
-    badhdrincl > packets to send with a bad header`,
+    badhdrincl > packets to send with a bad header
+    notmember packets not shown to a socket that joined other groups only
+    nosock sockets refused because there are enough`,
   tcp: `
     connattempt connections begun here
     accepts connections accepted

@@ -177,6 +177,12 @@ export async function ifconfigSet(client: Client, ifname: string, words: readonl
   return name;
 }
 
+/** The interface with its addresses of one family only, which is what the family's name alone asks for. */
+const ofFamily = (row: IfRow, family: 'inet' | 'inet6'): IfRow => ({
+  ...row,
+  addrs: row.addrs.filter(({ addr }) => addr.includes(':') === (family === 'inet6')),
+});
+
 const formatInterfaces = (rows: readonly IfRow[]): string => rows.map(formatInterface).join('\n');
 
 /** `-a`: all; `-l`: their names; `-u`, `-d`: those that are up, or down; `-C`: the kinds that `create` takes. */
@@ -218,9 +224,10 @@ export const ifconfigTool: Tool = {
     const { client, screen, json } = context;
     const [name, ...rest] = words;
     if (name === undefined || name.startsWith('-')) return list(context, words);
-    // A family alone chooses what is shown; there is no other than the one.
-    if (rest.length === 0 || (rest.length === 1 && rest[0] === 'inet')) {
-      show(context, await ifconfigShow(client, name), formatInterfaces);
+    const [family] = rest;
+    if (family === undefined || (rest.length === 1 && (family === 'inet' || family === 'inet6'))) {
+      const rows = await ifconfigShow(client, name);
+      show(context, family === undefined ? rows : rows.map((row) => ofFamily(row, family)), formatInterfaces);
       return 0;
     }
     const last = await ifconfigSet(client, name, rest);

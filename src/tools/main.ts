@@ -34,8 +34,9 @@ const screen: Screen = {
   write,
   warn: (text) => void stderr.write(line(text)),
   isTty: stdout.isTTY === true,
-  columns: () => stdout.columns ?? 80,
-  rows: () => stdout.rows ?? 24,
+  // A terminal that does not know its size says 0.
+  columns: () => stdout.columns || 80,
+  rows: () => stdout.rows || 24,
   keys: stdin.isTTY === true ? keys : null,
 };
 

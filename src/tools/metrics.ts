@@ -8,7 +8,7 @@ const escapeHelp = (text: string): string => text.replace(/\\/g, '\\\\').replace
 const escapeLabel = (text: string): string => escapeHelp(text).replace(/"/g, '\\"');
 
 /** Groups that there are several of: `if.tap0` is the interface tap0. */
-const LABELLED: Readonly<Record<string, string>> = { if: 'interface', service: 'service', module: 'module' };
+const LABELLED: Readonly<Record<string, string>> = { if: 'interface', driver: 'interface', service: 'service', module: 'module' };
 
 interface Sample {
   readonly labels: string;

@@ -18,7 +18,7 @@ export interface ConnectionFilter {
   /** Listeners and sockets without a peer too. */
   readonly all: boolean;
   readonly proto?: string;
-  readonly family?: 'inet' | 'unix';
+  readonly family?: 'inet' | 'inet6' | 'unix';
 }
 
 export async function netstatConnections(client: Client, { all, proto, family }: ConnectionFilter): Promise<Connections> {
@@ -31,8 +31,10 @@ export async function netstatConnections(client: Client, { all, proto, family }:
     ...[...udp, ...raw].filter((row) => all || row.faddr !== null),
   ];
   return {
-    inet: inet.filter((row) => family !== 'unix' && (proto === undefined || row.proto === proto)),
-    local: local.filter((row) => family !== 'inet' && proto === undefined && (all || row.state !== 'LISTEN')),
+    inet: inet.filter((row) => (family === undefined || row.family === family) && (proto === undefined || row.proto === proto)),
+    local: local.filter(
+      (row) => (family === undefined || family === 'unix') && proto === undefined && (all || row.state !== 'LISTEN'),
+    ),
   };
 }
 
@@ -173,8 +175,8 @@ const PROTOS: readonly string[] = ['tcp', 'udp', 'icmp', 'raw'];
 
 async function readFilter(client: Client, options: Readonly<Record<string, unknown>>): Promise<ConnectionFilter> {
   const { all, protocol, family } = options;
-  if (family !== undefined && family !== 'inet' && family !== 'unix')
-    throw new UsageError(unknown('family', String(family), ['inet', 'unix']));
+  if (family !== undefined && family !== 'inet' && family !== 'inet6' && family !== 'unix')
+    throw new UsageError(unknown('family', String(family), ['inet', 'inet6', 'unix']));
   const proto = protocol === undefined ? undefined : String(protocol);
   if (proto !== undefined && !PROTOS.includes(proto)) {
     const raw = (await client.table('net.inet.raw.pcblist')).map((row) => row.proto);
@@ -187,7 +189,7 @@ export const netstatTool: Tool = {
   name: 'netstat',
   summary: 'show connections, interfaces, routes, statistics and buffers',
   usage:
-    '[-a] [-n] [-f inet|unix] [-p PROTO] | -L | -i [-I IF] | -r [-F FIB] | -s [-s] [-p GROUP] | -m | -B | -w SECONDS [-q COUNT] [-I IF]',
+    '[-a] [-n] [-f inet|inet6|unix] [-p PROTO] | -L | -i [-I IF] | -r [-F FIB] | -s [-s] [-p GROUP] | -m | -B | -w SECONDS [-q COUNT] [-I IF]',
   define(command) {
     command
       .option('-a, --all', 'listeners too')
@@ -199,7 +201,7 @@ export const netstatTool: Tool = {
       .option('-L, --listen', 'listen queues')
       .option('-s, --statistics', 'statistics of each protocol; -s -s: without those at zero', (_, n: number) => n + 1, 0)
       .option('-p, --protocol <name>', 'this protocol only; with -s: this group of counters')
-      .option('-f, --family <family>', 'sockets of this family only: inet or unix')
+      .option('-f, --family <family>', 'sockets of this family only: inet, inet6 or unix')
       .option('-W, --wide', 'addresses in full, as always')
       .option('-m, --memory', 'buffers')
       .option('-B, --bpf', 'who captures')

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { type Client, ControlError, connect } from '../client/client.ts';
 import { errorText } from './errtext.ts';
 import { findControl } from './find.ts';
-import { nearest } from './nearest.ts';
+import { unknown } from './nearest.ts';
 import { type Screen, type Tool, ToolError, UsageError } from './tool.ts';
 
 /** Status of wrong usage, and of what could not be done. */
@@ -61,7 +61,9 @@ async function runWith(argv: readonly string[], options: ProgramOptions, shared:
       screen.warn(program.helpInformation());
       return STATUS_USAGE;
     }
-    refuseUnknown(program, options.tools);
+    program.on('command:*', ([word = '']: string[]) => refuseCommand(word, options.tools));
+    // Commander shows the whole help for a command that is not there.
+    if (argv[0] === 'help' && argv[1] !== undefined) refuseCommand(argv[1], options.tools);
     await program.parseAsync([...argv], { from: 'user' });
     return status;
   } catch (error) {
@@ -103,16 +105,10 @@ function addCommand(program: Command, tool: Tool): Command {
   return command;
 }
 
-/** A command that does not exist: the nearest that does, or all of them. */
-function refuseUnknown(program: Command, tools: readonly Tool[]): void {
-  program.on('command:*', (words: string[]) => {
-    const [word = ''] = words;
-    const names = tools.map((tool) => tool.name);
-    const near = nearest(word, names);
-    throw new UsageError(
-      `unknown command '${word}'; ${near === null ? `there are ${names.join(' ')}` : `did you mean '${near}'?`}`,
-    );
-  });
+/** For a command that does not exist: names the nearest that does, or all of them. */
+function refuseCommand(word: string, tools: readonly Tool[]): void {
+  const names = tools.map((tool) => tool.name);
+  if (!names.includes(word)) throw new UsageError(unknown('command', word, names));
 }
 
 const commonOf = ({ json, ctl }: Readonly<Record<string, unknown>>): Common => ({

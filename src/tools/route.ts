@@ -6,7 +6,7 @@ import { columns } from './columns.ts';
 import { parseIpv4 } from './v4.ts';
 import { attempt } from './errtext.ts';
 import { unknown } from './nearest.ts';
-import { type Tool, type ToolContext, UsageError, need, show, showLine, wholeNumber } from './tool.ts';
+import { type Tool, type ToolContext, ToolError, UsageError, need, show, showLine, wholeNumber } from './tool.ts';
 
 export interface RouteArgs {
   readonly dst: string;
@@ -123,12 +123,14 @@ function formatEvent(event: KernelEvent): string {
 function readRoute(words: readonly string[]): RouteArgs {
   const plain: string[] = [];
   let host = false;
+  let isV6 = false;
   let netmask: number | undefined;
   let name: string | undefined;
   let fib: number | undefined;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as string;
     if (word === '-host') host = true;
+    else if (word === '-inet6' || word === '-6') isV6 = true;
     else if (word === '-net' || word === '-inet' || word === '-4' || word === '-n' || word === '-static') continue;
     else if (word === '-netmask') netmask = netmaskArg(need(words, ++i, 'the netmask'));
     else if (word === '-interface' || word === '-iface') name = need(words, ++i, 'the interface');
@@ -138,7 +140,8 @@ function readRoute(words: readonly string[]): RouteArgs {
     } else plain.push(word);
   }
   if (plain.length > 2) throw new UsageError(`'${plain[2]}' is too much: a destination and a gateway`);
-  const dst = prefixArg(need(plain, 0, 'the destination'));
+  const destination = need(plain, 0, 'the destination');
+  const dst = prefixArg(isV6 && destination === 'default' ? '::/0' : destination);
   if (host && dst.stated) throw new UsageError('-host takes an address without a prefix length');
   const gateway = plain[1];
   return {
@@ -156,10 +159,11 @@ async function monitor(context: ToolContext): Promise<number> {
   until.addEventListener('abort', () => events.cancel());
   if (until.aborted) events.cancel();
   for await (const event of events) showLine(context, event, formatEvent);
-  return 0;
+  if (until.aborted) return 0;
+  throw new ToolError(`the boot has ended it: ${String(events.result?.reason ?? 'shutdown')}`);
 }
 
-const VERBS: readonly string[] = ['show', 'add', 'change', 'delete', 'get', 'flush', 'monitor'];
+const VERBS: readonly string[] = ['show', 'list', 'add', 'change', 'delete', 'get', 'flush', 'monitor'];
 
 /** As route(8) says what it has done: `add net 10.9.0.0/16: gateway 10.0.0.1`. */
 function told(verb: string, route: { dst: string; prefixLen: number; gateway?: string | null }): string {

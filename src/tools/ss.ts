@@ -7,7 +7,7 @@ import { unknown } from './nearest.ts';
 import { type Tool, UsageError, need, show, wholeNumber } from './tool.ts';
 
 /** States by ss's names. */
-const STATES: Readonly<Record<string, string>> = {
+export const SS_STATES: Readonly<Record<string, string>> = {
   CLOSED: 'UNCONN',
   LISTEN: 'LISTEN',
   SYN_SENT: 'SYN-SENT',
@@ -39,7 +39,8 @@ export interface SsFilter {
 export type SsRow = TcpPcb | InetPcb;
 
 const isTcp = (row: SsRow): row is TcpPcb => 'state' in row;
-const stateOf = (row: SsRow): string => (isTcp(row) ? (STATES[row.state] ?? row.state) : row.faddr === null ? 'UNCONN' : 'ESTAB');
+const stateOf = (row: SsRow): string =>
+  isTcp(row) ? (SS_STATES[row.state] ?? row.state) : row.faddr === null ? 'UNCONN' : 'ESTAB';
 const listens = (row: SsRow): boolean => (isTcp(row) ? row.state === 'LISTEN' : row.faddr === null);
 
 /** Sockets that pass the filter. */
@@ -88,8 +89,9 @@ const ms = (us: number): string => String(Number((us / 1000).toFixed(3)));
 export function formatTcpInfo(info: TcpInfo, cc: string | null): string {
   const number = (name: string): number | null => (typeof info[name] === 'number' ? (info[name] as number) : null);
   const parts: string[] = [];
+  const [sndScale, rcvScale] = [number('snd_wscale'), number('rcv_wscale')];
   for (const option of info.options)
-    parts.push(option === 'wscale' ? `wscale:${number('snd_wscale') ?? 0},${number('rcv_wscale') ?? 0}` : option);
+    parts.push(option === 'wscale' && sndScale !== null && rcvScale !== null ? `wscale:${sndScale},${rcvScale}` : option);
   if (cc !== null) parts.push(cc);
   parts.push(`rto:${ms(info.rto)}`);
   if (info.rtt > 0) parts.push(`rtt:${ms(info.rtt)}/${ms(info.rttvar)}`);
@@ -166,7 +168,7 @@ function readFilter(words: readonly string[]): Pick<SsFilter, 'state' | 'src' | 
 
 function stateArg(text: string): string {
   const wanted = text.toUpperCase() === 'ESTABLISHED' ? 'ESTAB' : text.toUpperCase();
-  const names = Object.values(STATES);
+  const names = Object.values(SS_STATES);
   if (names.includes(wanted)) return wanted;
   throw new UsageError(unknown('state', text, ['established', ...names.map((name) => name.toLowerCase())]));
 }

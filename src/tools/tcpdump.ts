@@ -2,13 +2,13 @@
 import fs from 'node:fs/promises';
 import type { ItemStream } from '../client/client.ts';
 import type { CaptureEnd, CaptureFilter, CapturedFrame } from '../client/types.ts';
+import { addressArg } from './addresses.ts';
 import { Dissector, linkText } from './dissect.ts';
-import { hostArg } from './icmpsocket.ts';
 import { nearest } from './nearest.ts';
 import { type Tool, type ToolContext, ToolError, UsageError, need, showLine, wholeNumber } from './tool.ts';
 
-/** Longest frame that there is. */
-const SNAPLEN_MAX = 262144;
+/** As much of a frame as a boot keeps: all of any. */
+const SNAPLEN_MAX = 65600;
 
 const PROTOCOLS = ['arp', 'ip', 'ip6', 'icmp', 'icmp6', 'tcp', 'udp'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
@@ -28,7 +28,7 @@ export function readFilter(words: readonly string[]): CaptureFilter {
   for (let i = 0; i < words.length; i++) {
     const word = (words[i] as string).toLowerCase();
     if (word === 'and' || word === '&&') continue;
-    if (word === 'host') set('host', hostArg(need(words, ++i, 'the host of the filter')));
+    if (word === 'host') set('host', addressArg(need(words, ++i, 'the host of the filter'), 'a host'));
     else if (word === 'port') set('port', wholeNumber(need(words, ++i, 'the port of the filter'), 'a port', 1, 65535));
     else if (word === 'proto') set('proto', wholeNumber(need(words, ++i, 'the protocol of the filter'), 'a protocol', 0, 255));
     else if (word === 'in' || word === 'inbound') set('direction', 'in');
@@ -89,8 +89,14 @@ export function formatFrame(frame: CapturedFrame, { dissector, hex, ascii, where
 
 /** What was captured, and what was lost because it was not read in time. */
 interface Totals {
+  /** Why it ended: what was asked for (`count`, `cancelled`, `all`), or what happened to the boot. */
+  readonly reason: string;
   readonly captured: number;
   readonly lost: number;
+}
+
+function totalsOf({ result, lost }: { result: CaptureEnd | null; lost: number }): Totals {
+  return { captured: result?.captured ?? 0, lost: result?.lost ?? lost, reason: result?.reason ?? 'cancelled' };
 }
 
 /** Ends a stream when the command ends. */
@@ -119,7 +125,7 @@ async function writeBlocks(
       await out.close();
     }
   }
-  return { captured: stream.result?.captured ?? 0, lost: stream.result?.lost ?? stream.lost };
+  return totalsOf(stream);
 }
 
 async function open(file: string): Promise<fs.FileHandle> {
@@ -146,7 +152,7 @@ async function printFrames(context: ToolContext, filter: CaptureFilter, format: 
     // Waited for: a slow reader makes the boot drop and count, instead of filling memory here.
     await context.screen.write(`${line}\n`);
   }
-  return { captured: stream.result?.captured ?? 0, lost: stream.result?.lost ?? stream.lost };
+  return totalsOf(stream);
 }
 
 /** The ring of the last frames (kern.capture.ring_mb), which is off until it is given a size. */
@@ -154,6 +160,12 @@ async function dumpRing(context: ToolContext, file: string): Promise<Totals> {
   if ((await context.client.sysctl('kern.capture.ring_mb')) === 0)
     throw new ToolError('the ring of the last frames is off; netmod sysctl kern.capture.ring_mb=16 keeps 16 MB from then on');
   return writeBlocks(context, context.client.captureRing(), file);
+}
+
+/** 0, and what is more than a boot keeps, mean all, as in tcpdump(1). */
+function snaplenArg(text: string): number {
+  const bytes = wholeNumber(text, 'a length', 0, 0x7fffffff);
+  return bytes === 0 ? SNAPLEN_MAX : Math.min(bytes, SNAPLEN_MAX);
 }
 
 export const tcpdumpTool: Tool = {
@@ -210,7 +222,7 @@ export const tcpdumpTool: Tool = {
       ...(name === 'any' ? {} : { interface: name }),
       ...(options.count === undefined ? {} : { count: wholeNumber(String(options.count), 'a count', 1, 1e9) }),
       ...(options.drops === true ? { drops: true } : {}),
-      snaplen: wholeNumber(String(options.snaplen), 'a length', 1, SNAPLEN_MAX),
+      snaplen: snaplenArg(String(options.snaplen)),
     };
     const type = ifrow === undefined || ifrow.type === 'ethernet' ? 'EN10MB (Ethernet)' : 'RAW (Raw IP)';
     if (!context.json || file !== null)
@@ -229,8 +241,9 @@ export const tcpdumpTool: Tool = {
 };
 
 /** The last lines, which go to stderr: frames are what goes to stdout. */
-function tell({ json, screen }: ToolContext, { captured, lost }: Totals, file: string | null): number {
+function tell({ json, screen }: ToolContext, { captured, lost, reason }: Totals, file: string | null): number {
   if (!json || file !== null)
     screen.warn(`${captured} packets captured\n${lost} packets dropped because they were not read in time`);
-  return 0;
+  if (['count', 'cancelled', 'all'].includes(reason)) return 0;
+  throw new ToolError(`the capture has ended: ${reason}`);
 }

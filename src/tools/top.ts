@@ -3,11 +3,14 @@ import type { Client } from '../client/client.ts';
 import type { CounterRow, IfRow, TcpPcb } from '../client/types.ts';
 import { withColon } from './addresses.ts';
 import { columns, human } from './columns.ts';
+import { SS_STATES } from './ss.ts';
 import { type Tool, type ToolContext, UsageError, showLine, sleep, wholeNumber } from './tool.ts';
 
 const BARS = '▁▂▃▄▅▆▇█';
 /** Samples that a sparkline shows. */
 const HISTORY = 16;
+/** On a screen of fewer columns sparklines are short. */
+const NARROW = 110;
 /** Connections whose history is kept. */
 const TRACKED_MAX = 4096;
 
@@ -106,7 +109,7 @@ export class TopView {
       '',
       this.#dropLine(sample),
       '',
-      ...this.#connectionLines(live, Math.max(1, height - sample.interfaces.length - 8)),
+      ...this.#connectionLines(live, Math.max(1, height - sample.interfaces.length - 8), width < NARROW ? 6 : HISTORY),
     ];
     return lines.slice(0, height).map((line) => [...line].slice(0, width).join(''));
   }
@@ -146,7 +149,7 @@ export class TopView {
           .join(', ')}`;
   }
 
-  #connectionLines(live: readonly TcpPcb[], room: number): string[] {
+  #connectionLines(live: readonly TcpPcb[], room: number, spark: number): string[] {
     const rateOf = (pcb: TcpPcb): number => this.#tracks.get(keyOf(pcb))?.rate ?? 0;
     const shown = [...live].sort((a, b) => rateOf(b) - rateOf(a)).slice(0, room);
     const rows = shown.map((pcb) => {
@@ -155,17 +158,17 @@ export class TopView {
       return [
         withColon(pcb.laddr, pcb.lport),
         withColon(pcb.faddr, pcb.fport),
-        pcb.state,
-        `${human(rateOf(pcb) * 8)}bit/s`,
+        SS_STATES[pcb.state] ?? pcb.state,
+        human(rateOf(pcb) * 8),
         info === null ? '' : human(info.snd_cwnd),
-        track === undefined ? '' : sparkline(track.cwnd),
+        track === undefined ? '' : sparkline(track.cwnd, spark),
         info === null ? '' : `${(info.rtt / 1000).toFixed(2)}ms`,
-        track === undefined ? '' : sparkline(track.rtt),
+        track === undefined ? '' : sparkline(track.rtt, spark),
         info === null ? '' : String(info.total_retrans),
       ];
     });
     const right = (head: string): { head: string; right: true } => ({ head, right: true });
-    return columns(['LOCAL', 'PEER', 'STATE', right('RATE'), right('CWND'), '', right('RTT'), '', right('REXMT')], rows).split(
+    return columns(['LOCAL', 'PEER', 'STATE', right('BIT/S'), right('CWND'), '', right('RTT'), '', right('REXMT')], rows).split(
       '\n',
     );
   }

@@ -61,7 +61,10 @@ export interface LinkMethods {
   setLladdr(lladdr: Uint8Array): Errno | null;
   /** Enables exactly these of `LinkInfo.capabilities`. */
   setCapEnable(bits: number): Errno | null;
-  /** A request of the driver's own, by ioctl number. */
+  /**
+   * A request of the driver's own, by ioctl number. One with a filter of groups takes SIOCADDMULTI and SIOCDELMULTI with `{ lladdr }`;
+   * EOPNOTSUPP from one that delivers all of them.
+   */
   ioctl(cmd: number, data: unknown): Errno | null;
 }
 
