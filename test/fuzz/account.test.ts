@@ -28,6 +28,7 @@ describe('accounting of frames', () => {
       ...of('frag', ['fragments']),
       ...of('icmp', ['inecho', 'inechoreply', 'inunreach', 'intimxceed', 'inparamprob', 'intstamp', 'intstampreply', 'inother']),
       ...of('icmp', ['quench', 'redirect']),
+      ...of('igmp', ['queries', 'reports', 'forrouters']),
       ...of('udp', ['ipackets']),
       ...of('raw', ['ipackets']),
       ...of('tcp', [...TCP, 'sc_added', 'sc_completed', 'predack', 'preddat', 'tw_rcv', 'rcvwinupd']),

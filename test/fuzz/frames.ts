@@ -120,6 +120,17 @@ const SYN_OPTIONS = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3,
 const TSTAMP = [1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1];
 const SACK = [1, 1, 5, 10, 0, 0, 4, 0, 0, 0, 8, 0];
 
+/** An IGMP query about `group`, to all hosts; `rest` is what version 3 has behind it. */
+function igmpQuery(rest: readonly number[], group: number): Uint8Array {
+  const message = new Uint8Array(8 + rest.length);
+  message.set([0x11, 100]);
+  put32(message, 4, group);
+  message.set(rest, 8);
+  put16(message, 2, complement(sum16(message, 0, message.length, 0)));
+  const dst = 0xe0000001 | 0;
+  return ip(IPPROTO_IGMP, message, { dst, dstMac: Uint8Array.of(1, 0, 0x5e, 0, 0, 1), ttl: 1, options: [0x94, 4, 0, 0] });
+}
+
 /** The quotation in an ICMP error: a packet that the stack might have sent. */
 function quoted(proto: number, sport: number, dport: number): Uint8Array {
   const q = new Uint8Array(4 + 28);
@@ -190,6 +201,11 @@ export function validFrames(open: number): Uint8Array[] {
     tcp(5003, open, TH_SYN, { opts: [3, 3, 255, 1] }),
     tcp(5003, open, TH_SYN, { opts: [8, 40, 1, 1] }),
     ip(IPPROTO_IGMP, new Uint8Array(8)),
+    igmpQuery([], 0),
+    igmpQuery([2, 0, 0, 0], 0),
+    igmpQuery([2, 0, 0, 1, 10, 0, 0, 1], 0xef010203 | 0),
+    ip(IPPROTO_ICMP, echo(1, 5, 8), { options: [7, 11, 8, 192, 0, 2, 1, 0, 0, 0, 0, 0] }),
+    ip(IPPROTO_ICMP, echo(1, 6, 8), { options: [0x44, 12, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0] }),
     ip(132, new Uint8Array(40)),
     ip(255, new Uint8Array(1)),
     ether(ETHERTYPE_IPV6, new Uint8Array(40).fill(0x60)),

@@ -44,7 +44,7 @@ export class ArpConfig {
   maxEntries = 4096;
   maxPending = 512;
   /** Packets that wait for one entry; bytes that wait on one interface. */
-  maxHold = 16;
+  maxHold = 64;
   maxHoldBytes = 1 << 20;
   logMoves = true;
 }

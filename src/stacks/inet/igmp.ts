@@ -33,7 +33,7 @@ import {
 import { IPPROTO_IGMP } from '../../wire/ipv4.ts';
 import type { IpIn, Transport } from './contract.ts';
 import { ALL_HOSTS, type IfAddrs } from './ifaddr.ts';
-import { type IgmpRecord, IgmpSender } from './igmpout.ts';
+import { type IgmpRecord, type IgmpSender } from './igmpout.ts';
 import { type InGroup, type SourceFilter } from './mcastgroup.ts';
 import { type InetIf, inetIf } from './netif.ts';
 import type { RawIp } from './raw.ts';

@@ -96,6 +96,7 @@ export class Multicast {
   ifDetach(nif: InetIf): void {
     for (const g of nif.groups.values()) {
       for (const { owner } of g.members) owner.groups = owner.groups.filter((m) => m.nif !== nif);
+      if (g.heard) this.#hear(g, false);
       g.quiet();
     }
     nif.groups.clear();

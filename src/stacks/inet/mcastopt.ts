@@ -46,7 +46,9 @@ export interface GroupOptions {
 }
 
 export function isGroupOption(name: number): boolean {
-  return (name >= IP_MULTICAST_IF && name <= IP_DROP_MEMBERSHIP) || (name >= IP_ADD_SOURCE_MEMBERSHIP && name <= IP_UNBLOCK_SOURCE);
+  return (
+    (name >= IP_MULTICAST_IF && name <= IP_DROP_MEMBERSHIP) || (name >= IP_ADD_SOURCE_MEMBERSHIP && name <= IP_UNBLOCK_SOURCE)
+  );
 }
 
 /** EINVAL for a value that is none, EADDRNOTAVAIL for an interface or a membership that is not there, EADDRINUSE for one that is. */

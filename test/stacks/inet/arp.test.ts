@@ -192,6 +192,7 @@ describe('resolution', () => {
 
   it('holds a bounded queue: the oldest go (net.link.ether.inet.maxhold)', () => {
     const host = new Host(quiet);
+    host.sysctl('net.link.ether.inet.maxhold', 16);
     for (let i = 0; i < 20; i++) say(host, `n${i}`);
     host.sent();
     const kept = payloads(host.exchange(arp({ oper: 2 })));

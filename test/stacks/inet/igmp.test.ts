@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { soclose } from '../../../src/kern/socket/calls.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
+import { inetIf } from '../../../src/stacks/inet/netif.ts';
 import { parseAddr } from '../../../src/wire/addrtext.ts';
 import { ether, ip, ipOf } from './frames.ts';
 import { Host } from './harness.ts';
@@ -334,5 +335,41 @@ describe('an older querier', () => {
     expect(said(host)).toEqual([`TO_IN ${G2} {}`]);
     host.link.inject(query({ version: 2, code: 10 }));
     expect(said(host, 20_000)).toEqual([`v2 report ${G1}`]);
+  });
+});
+
+describe('whatever comes', () => {
+  it('nothing throws, every message is counted, and what is kept stays within bounds', () => {
+    const host = new Host();
+    const rnd = host.world.effects('fuzz').random;
+    const pick = (n: number): number => rnd.u32() % n;
+    const sockets = [1, 2, 3].map((i) => host.udp(100 + i));
+    const seeds = [
+      query(),
+      query({ version: 1 }),
+      query({ version: 2 }),
+      query({ group: G1 }),
+      query({ group: G1, sources: [S1, S2] }),
+      other(0x16, G1),
+    ];
+    for (let i = 0; i < 4000; i++) {
+      const frame = seeds[pick(seeds.length)]!.slice();
+      // Behind the IP header: 14 and 24 bytes. The checksum is made right, so that the parser is reached.
+      for (let k = pick(4); k > 0; k--) frame[38 + pick(frame.length - 38)] = pick(256);
+      const igmp = checksummed([...frame.subarray(38, frame.length - (pick(8) === 0 ? pick(frame.length - 38) : 0))]);
+      host.link.inject(message(igmp.length % 2 === 0 ? igmp : igmp.slice(0, -1), pick(2) ? G1 : '224.0.0.1'));
+      const so = sockets[pick(3)]!;
+      group(so, [ADD, DROP, ADD_SOURCE, DROP_SOURCE, BLOCK, UNBLOCK][pick(6)]!, pick(2) ? G1 : G2, [S1, S2, S3][pick(3)]);
+      if (pick(4) === 0) host.run(pick(2000));
+      host.link.take();
+    }
+    expect(host.count('igmp', 'total')).toBeGreaterThan(1500);
+    for (const so of sockets) soclose(so);
+    host.run(600_000);
+    host.link.take();
+    host.link.inject(query({ code: 1 }));
+    expect(said(host, 10_000)).toEqual([]);
+    expect(inetIf(host.ifp)!.groups.size).toBe(0);
+    expect(host.kernel.bufpool.used).toBe(0);
   });
 });

@@ -38,6 +38,8 @@ describe('record route', () => {
   it('comes back from the address that was asked, behind padding, and without what else there was', () => {
     const host = new Host();
     host.addAddr(host.ifp, '10.0.0.3/24');
+    host.run(5000);
+    host.sent();
     expect(answered(host, [1, 7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0], { dst: '10.0.0.3' })).toEqual([7, 7, 8, 10, 0, 0, 3, 0]);
   });
 });

@@ -227,9 +227,16 @@ describe('joining', () => {
     expect(asked.length).toBe(2);
     soclose(so);
     expect(asked.slice(2).sort()).toEqual(['-01005e010203', '-01005e010204']);
+    expect(group(host.udp(8), ADD, G1, undefined, '10.0.1.2')).toBeNull();
+    second.detachStack();
+    expect(asked.slice(4)).toEqual(['+01005e010203', '-01005e010203']);
     // The same by hand.
     const req = { name: second.name(), lladdr: macOf(G1) };
-    expect([host.ioctl(SIOCADDMULTI, req), host.ioctl(SIOCDELMULTI, req), host.ioctl(SIOCDELMULTI, req)]).toEqual([null, null, 'ENOENT']);
+    expect([host.ioctl(SIOCADDMULTI, req), host.ioctl(SIOCDELMULTI, req), host.ioctl(SIOCDELMULTI, req)]).toEqual([
+      null,
+      null,
+      'ENOENT',
+    ]);
     expect(host.ioctl(SIOCADDMULTI, { ...req, lladdr: Uint8Array.of(2, 0, 0, 0, 0, 9) })).toBe('EINVAL');
   });
 
@@ -295,6 +302,7 @@ describe('sending to a group', () => {
     expect(soreceive(listener, buf, 0, 5000, 0)).toBe(4000);
     expect(buf.subarray(0, 4000)).toEqual(pattern(4000));
     soclose(listener);
+    host.sent();
     expect(host.kernel.bufpool.used).toBe(0);
   });
 
