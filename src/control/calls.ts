@@ -110,12 +110,20 @@ function getsockopt(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
   });
 }
 
+/** A struct timeval in milliseconds. EDOM where it is negative, or has a second or more in its microseconds (setsockopt(2)). */
+function timeoutArg(value: unknown): number {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new BadArgument('a timeout is {sec, usec}');
+  const { sec = 0, usec = 0 } = value as { sec?: unknown; usec?: unknown };
+  const us = intArg(usec, 'usec');
+  if (us < 0 || us >= 1_000_000) throw new BadArgument('usec must be from 0 to 999999', 'EDOM');
+  return intArg(sec, 'sec') * 1000 + us / 1000;
+}
+
 function setsockopt(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
   const opt = option(args);
   let value = args[3];
   if (isTimeout(opt)) {
-    const { sec, usec } = (value ?? {}) as { sec?: unknown; usec?: unknown };
-    value = intArg(sec ?? 0, 'sec') * 1000 + intArg(usec ?? 0, 'usec') / 1000;
+    value = timeoutArg(value);
   }
   return done(proc.setsockopt(fdArg(args[0]), opt.level, opt.name, value));
 }

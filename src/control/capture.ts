@@ -2,6 +2,7 @@
  * Captures over the control socket: `capture` streams the frames of interfaces as they pass, `capturering` what the kernel's ring has kept.
  * As records, or as blocks of a pcapng file. A client that does not read loses frames, which are counted; it holds up nobody.
  */
+import { Callout } from '../kern/callout.ts';
 import { type Errno, isErrno } from '../kern/errno.ts';
 import { BPF_MAXSNAP, type BpfDesc, type BpfFrame } from '../kern/ifnet/bpf.ts';
 import type { Ifnet } from '../kern/ifnet/ifnet.ts';
@@ -241,6 +242,9 @@ export function writeRing(kernel: Kernel, sink: (bytes: Uint8Array) => void): nu
 /** Frames of the ring sent before others get their turn. */
 const RING_TURN = 64;
 
+/** How often it is looked whether a client that was behind has read on, in milliseconds. */
+const RING_WAIT_MS = 10;
+
 /** `capturering`: goes through the ring as it is now, at the pace at which the client reads. */
 export function startCaptureRing(proc: Proc, [options]: readonly unknown[], sink: StreamSink): RunningStream {
   const { kernel } = proc;
@@ -252,9 +256,11 @@ export function startCaptureRing(proc: Proc, [options]: readonly unknown[], sink
   const total = frames.length;
   let sent = 0;
   let running = true;
+  const waiting = new Callout<null>(kernel.callouts, () => turn(), null);
   const stream: RunningStream = {
     stop: (reason) => {
       running = false;
+      waiting.stop();
       return { captured: sent, lost: total - sent, reason };
     },
   };
@@ -264,6 +270,7 @@ export function startCaptureRing(proc: Proc, [options]: readonly unknown[], sink
     }
     if (!running) return;
     if (sent === total) sink.end(stream.stop('all'));
+    else if (!sink.hasRoom()) waiting.reset(RING_WAIT_MS);
     else kernel.effects.yield(turn);
   };
   kernel.effects.yield(turn);

@@ -20,6 +20,10 @@ export const CONTROL_VERSION = 1;
 export const LINE_MAX = 1024 * 1024;
 /** Calls of one client that may be under way; further requests wait in the line buffer. */
 export const OUTSTANDING_MAX = 1024;
+/** Bytes of the requests of those calls: their arguments are kept until they finish. */
+export const HELD_MAX = 32 * 1024 * 1024;
+/** What an entry of a list takes in memory (poll), which may be much more than in its line. */
+const ENTRY_BYTES = 128;
 /** Bytes of answers that a client may leave unread before its requests are no longer read, and its streams lose items. */
 export const UNREAD_MAX = 1024 * 1024;
 /** Bytes of requests that wait while nothing is wrong with the client: more is not read until these are served. */
@@ -50,6 +54,8 @@ export class ControlClient implements Worker {
   readonly #lines = new LineBuffer();
   readonly #streams = new Map<Request['id'], RunningStream>();
   #outstanding = 0;
+  /** Bytes of the requests that are under way. */
+  #held = 0;
   #ended = false;
 
   constructor(kernel: Kernel, socket: Socket, name: string, counters: ControlCounters, turns: Turns) {
@@ -129,7 +135,12 @@ export class ControlClient implements Worker {
   }
 
   #mayServe(): boolean {
-    return !this.#ended && this.#outstanding < OUTSTANDING_MAX && this.#socket.writableLength < UNREAD_MAX;
+    return !this.#ended && !this.#isFull() && this.#socket.writableLength < UNREAD_MAX;
+  }
+
+  /** As many calls are under way as may be. */
+  #isFull(): boolean {
+    return this.#outstanding >= OUTSTANDING_MAX || this.#held >= HELD_MAX;
   }
 
   /**
@@ -138,13 +149,15 @@ export class ControlClient implements Worker {
    */
   #limit(): void {
     const { hasLine, length } = this.#lines;
-    const calling = this.#outstanding >= OUTSTANDING_MAX;
+    const calling = this.#isFull();
     if (!hasLine && length > LINE_MAX) {
       this.#counters.oversized++;
       this.#refuse(`a line is longer than ${LINE_MAX} bytes`);
     } else if (calling && length > LINE_MAX) {
       this.#counters.flooding++;
-      this.#refuse(`more than ${OUTSTANDING_MAX} calls are under way and more than ${LINE_MAX} bytes of requests wait`);
+      this.#refuse(
+        `too many calls are under way (at most ${OUTSTANDING_MAX}, of ${HELD_MAX} bytes in all) and more than ${LINE_MAX} bytes of requests wait`,
+      );
     } else if (this.#socket.writableLength >= UNREAD_MAX || (hasLine && !calling && length > AHEAD_MAX)) this.#socket.pause();
     else this.#socket.resume();
   }
@@ -162,10 +175,11 @@ export class ControlClient implements Worker {
       return this.#refuse(request.mistake);
     }
     this.#counters.requests++;
-    this.#run(request);
+    const [list] = request.args;
+    this.#run(request, line.length + (Array.isArray(list) ? list.length * ENTRY_BYTES : 0));
   }
 
-  #run({ id, call, args }: Request): void {
+  #run({ id, call, args }: Request, size: number): void {
     const streaming = Object.hasOwn(STREAM_CALLS, call) ? STREAM_CALLS[call] : undefined;
     if (call === CANCEL || streaming !== undefined) {
       try {
@@ -179,16 +193,17 @@ export class ControlClient implements Worker {
     const found = findCall(this.#proc, call);
     if (found === null) return this.#answer(id, 'ENOSYS', `there is no call ${JSON.stringify(call.slice(0, 64))}`);
     this.#outstanding++;
+    this.#held += size;
     let outcome: ReturnType<typeof found>;
     try {
       outcome = found(this.#proc, args);
     } catch (error) {
       outcome = Promise.reject(error as Error);
     }
-    if (!(outcome instanceof Promise)) return this.#finished(id, call, outcome);
+    if (!(outcome instanceof Promise)) return this.#finished(id, call, outcome, size);
     outcome.then(
-      (result) => this.#finished(id, call, result),
-      (error: unknown) => this.#failed(id, error),
+      (result) => this.#finished(id, call, result, size),
+      (error: unknown) => this.#failed(id, error, size),
     );
   }
 
@@ -232,18 +247,16 @@ export class ControlClient implements Worker {
     this.#write({ id, ret: null });
   }
 
-  #finished(id: Request['id'], call: string, outcome: Outcome): void {
-    this.#outstanding--;
+  #finished(id: Request['id'], call: string, outcome: Outcome, size: number): void {
     if (outcome instanceof Answer) this.#write({ id, ret: outcome.ret ?? null });
     else if (outcome instanceof Refusal) this.#answer(id, outcome.err, outcome.message);
     else this.#answer(id, outcome, `${call}: ${outcome}`);
-    this.#freed();
+    this.#freed(size);
   }
 
-  #failed(id: Request['id'], error: unknown): void {
-    this.#outstanding--;
+  #failed(id: Request['id'], error: unknown, size: number): void {
     this.#threw(id, error);
-    this.#freed();
+    this.#freed(size);
   }
 
   #threw(id: Request['id'], error: unknown): void {
@@ -257,8 +270,11 @@ export class ControlClient implements Worker {
     this.#write({ id, errno, message });
   }
 
-  /** A call has finished: the one that had no room may follow. */
-  #freed(): void {
-    if (this.#outstanding === OUTSTANDING_MAX - 1) this.#more();
+  /** A call has finished, whose request had `size` bytes: the one that had no room may follow. */
+  #freed(size: number): void {
+    const full = this.#isFull();
+    this.#outstanding--;
+    this.#held -= size;
+    if (full && !this.#isFull()) this.#more();
   }
 }

@@ -51,11 +51,13 @@ function namesOf(options: unknown): string[] {
   const { names } = (options ?? {}) as { names?: unknown };
   if (names === undefined) return Object.keys(SOURCES);
   if (!Array.isArray(names)) throw new BadArgument('names is a list');
-  return names.map((name) => {
+  const chosen = names.map((name) => {
     const text = textArg(name, 'a name');
     if (Object.hasOwn(SOURCES, text)) return text;
     throw new BadArgument(`there is no event ${JSON.stringify(text)}; there are ${Object.keys(SOURCES).join(' ')}`);
   });
+  // Each once: a line has room for a hundred thousand names.
+  return [...new Set(chosen)];
 }
 
 export function startEvents(proc: Proc, [options]: readonly unknown[], sink: StreamSink): RunningStream {

@@ -9,9 +9,20 @@ export class LineBuffer {
   #pieces: Buffer[] = [];
 
   push(chunk: Buffer): void {
-    this.#pieces.push(chunk);
     this.length += chunk.length;
     this.hasLine ||= chunk.includes(LF);
+    // Pieces get shorter towards the end, so there are few of them, however small they come.
+    let piece = chunk;
+    for (let last = this.#pieces.at(-1); last !== undefined && last.length <= piece.length; last = this.#pieces.at(-1)) {
+      this.#pieces.pop();
+      piece = Buffer.concat([last, piece]);
+    }
+    this.#pieces.push(piece);
+  }
+
+  /** How many pieces it is in. */
+  get pieces(): number {
+    return this.#pieces.length;
   }
 
   clear(): void {

@@ -31,6 +31,8 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
     if (clients.size >= CLIENTS_MAX) {
       counters.refused++;
       socket.on('error', () => socket.destroy());
+      // Nobody will read what it sends, and so nobody would hear of its end.
+      socket.once('finish', () => socket.destroy());
       socket.end(`${JSON.stringify({ id: null, errno: 'EMFILE', message: `there are ${CLIENTS_MAX} clients already` })}\n`);
       return;
     }

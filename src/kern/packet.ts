@@ -19,6 +19,8 @@ export const PKT_MCAST = 2;
 export const PKT_CSUM_OK = 4;
 /** The frame came over the loopback: addresses of 127/8 are allowed. */
 export const PKT_LOOP = 8;
+/** The link has more frames waiting than one batch takes: what may wait for the next batch, such as an acknowledgment, should. */
+export const PKT_BACKLOG = 16;
 
 /** A frame as received. One object per link, used again for each frame. */
 export class RxPacket {

@@ -86,8 +86,16 @@ export class Hello extends StreamService {
         line = OTHER_FIELD;
       } else {
         crlf = 0;
-        if (line === REQUEST_LINE) zero = c === DIGIT_0 ? ZERO : 0;
-        else if (line !== OTHER_FIELD) {
+        if (line === REQUEST_LINE || line === OTHER_FIELD) {
+          // Most bytes say nothing: on to the last of the line, or of what has come of it.
+          const from = at;
+          for (; at + 1 < end; at++) {
+            const next = b[at + 1] as number;
+            if (next === CR || next === LF) break;
+          }
+          len += at - from;
+          if (line === REQUEST_LINE) zero = b[at] === DIGIT_0 ? ZERO : 0;
+        } else {
           if (line === CLOSE_READ && c === COMMA) close = CLOSE;
           line = stepField(line, c);
         }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ControlServer, startControl } from '../../src/control/server.ts';
 import { LINE_MAX } from '../../src/control/client.ts';
 import { realEffects } from '../../src/kern/effects/real.ts';
@@ -22,6 +22,8 @@ class Client {
   readonly closed: Promise<void>;
   /** What came without a known id. */
   readonly stray: Answer[] = [];
+  /** All that came behind the greeting. */
+  readonly lines: Answer[] = [];
   #greet!: (line: never) => void;
   #serial = 1;
   #rest = '';
@@ -46,6 +48,7 @@ class Client {
         this.#greet(answer as never);
         continue;
       }
+      this.lines.push(answer);
       const waiting = answer.id === null ? undefined : this.#waiting.get(answer.id);
       if (waiting === undefined) this.stray.push(answer);
       else waiting(answer);
@@ -176,6 +179,29 @@ describe('the control socket', () => {
     expect(await a.ret('recvfrom', x, 2)).toMatchObject({ data: base64('on'), truncated: true });
   });
 
+  it.each([
+    [5, 'EINVAL'],
+    ['soon', 'EINVAL'],
+    [null, 'EINVAL'],
+    [[1, 0], 'EINVAL'],
+    [{ sec: '1' }, 'EINVAL'],
+    [{ sec: -1, usec: 0 }, 'EDOM'],
+    [{ sec: 0, usec: -1 }, 'EDOM'],
+    [{ sec: 0, usec: 1_000_000 }, 'EDOM'],
+  ])('refuses %j as a timeout, and keeps the one that is set', async (value, errno) => {
+    const a = connect();
+    const [x] = (await a.ret('socketpair', 'local', 'stream')) as [number, number];
+    await a.ret('setsockopt', x, 'SOL_SOCKET', 'SO_SNDTIMEO', { sec: 2, usec: 999_999 });
+    expect(await a.errno('setsockopt', x, 'SOL_SOCKET', 'SO_SNDTIMEO', value)).toBe(errno);
+    expect(await a.ret('getsockopt', x, 'SOL_SOCKET', 'SO_SNDTIMEO')).toEqual({ sec: 2, usec: 999_999 });
+  });
+
+  it('refuses half a second of lingering', async () => {
+    const a = connect();
+    const [x] = (await a.ret('socketpair', 'local', 'stream')) as [number, number];
+    expect(await a.errno('setsockopt', x, 'SOL_SOCKET', 'SO_LINGER', { onoff: true, linger: 0.5 })).toBe('EDOM');
+  });
+
   it('makes accepted sockets blocking', async () => {
     const a = connect();
     const listener = await a.ret('socket', 'local', 'stream');
@@ -302,6 +328,69 @@ describe('the control socket', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(kernel.counters.get('control', 'requests')).toBe(served);
     expect(served).toBeLessThan(20_000);
+  });
+
+  it('keeps the requests under way in bounds of memory', async () => {
+    const a = connect();
+    const [x, y] = (await a.ret('socketpair', 'local', 'stream')) as [number, number];
+    // Each is as long as a line may be, and none can finish.
+    const data = Buffer.alloc(700_000).toString('base64');
+    for (let i = 0; i < 60; i++) void a.call('send', x, data);
+    await a.closed;
+    expect(a.stray).toEqual([{ id: null, errno: 'EINVAL', message: expect.stringMatching(/under way/) }]);
+    expect(kernel.counters.get('control', 'flooding')).toBe(1);
+    expect(kernel.counters.get('control', 'requests')).toBeLessThan(40);
+    void y;
+  });
+
+  it('goes on with what waits when long requests under way are finished', async () => {
+    const a = connect();
+    const [x, y] = (await a.ret('socketpair', 'local', 'stream')) as [number, number];
+    const fds = Array.from({ length: 50_000 }, () => ({ fd: x }));
+    const polls = Array.from({ length: 6 }, () => a.call('poll', fds, 300));
+    const last = a.call('uuidgen', 1);
+    let answered = false;
+    void last.then(() => (answered = true));
+    await polls[0];
+    expect(answered).toBe(false);
+    await Promise.all(polls);
+    expect((await last).ret).toHaveLength(1);
+    void y;
+  });
+
+  it('parses nothing that is nested deep: that alone would take half a second', async () => {
+    const a = connect();
+    await a.greeting;
+    const parse = vi.spyOn(JSON, 'parse');
+    try {
+      const deep = '['.repeat(400_000) + ']'.repeat(400_000);
+      a.socket.write(`{"id":1,"call":"uuidgen","args":[${deep}]}\n`);
+      await a.closed;
+      expect(parse.mock.calls.every(([text]) => text.length < 1000)).toBe(true);
+    } finally {
+      parse.mockRestore();
+    }
+    expect(a.stray).toEqual([{ id: null, errno: 'EINVAL', message: expect.stringMatching(/32 levels/) }]);
+  });
+
+  it.each([
+    ['a text of brackets', '['.repeat(5000)],
+    ['quotes and backslashes', '\\"[[\\\\"'.repeat(500)],
+  ])('does not take %s for nesting', async (_what, name) => {
+    expect(await connect().errno('sysctl', name)).toBe('ENOENT');
+  });
+
+  it('joins an event once, however often it is named', async () => {
+    const a = connect();
+    expect(await a.ret('events', { names: Array.from({ length: 80_000 }, () => 'load') })).toEqual({ stream: true });
+    kernel.diag.load.publish({ action: 'load', id: 7, name: 'm', version: 1 });
+    expect(await a.ret('cancel', 1)).toBe(null);
+    // The stream's item and its end have the id of the call that began it.
+    expect(a.lines.filter((line) => line.id === 1)).toEqual([
+      { id: 1, ret: { stream: true } },
+      { id: 1, item: expect.objectContaining({ event: 'load', name: 'm' }) },
+      { id: 1, end: expect.objectContaining({ events: 1 }) },
+    ]);
   });
 
   it('refuses what is nested so deep that nobody could answer it', async () => {

@@ -111,6 +111,31 @@ describe('a black hole', () => {
     expect([t.stat('pmtudprobe'), t.stat('pmtudprobeok'), t.stat('pmtudprobelost')]).toEqual([1, 1, 0]);
   });
 
+  it('a small segment is no probe: what was not tried is not found to be wide enough', () => {
+    t.sysctl('pmtud_probe_interval', 60_000);
+    const p = sender();
+    p.write(5000);
+    path(p, 1300, 30_000);
+    t.run(60_000);
+    // All of it is in flight in the small size when its first ACK comes; what follows is no full segment.
+    p.write(5000);
+    path(p, 1300, 1000);
+    p.write(100);
+    path(p, 1300, 1000);
+    p.write(5000);
+    path(p, 1300, 10_000);
+    expect(p.info()).toMatchObject({ snd_mss: 1200, unacked: 0 });
+    expect([t.stat('pmtudprobeok'), t.stat('pmtudprobelost'), t.stat('pmtudblackhole')]).toEqual([0, 1, 1]);
+  });
+
+  it('each step is taken in its time, also where the route is looked up again then', () => {
+    t.sysctl('r1shift', 4);
+    const p = sender();
+    p.write(5000);
+    path(p, 600, 20_000);
+    expect(p.info()).toMatchObject({ unacked: 0, snd_mss: 536, bytes_acked: 5000 });
+  });
+
   it('a probe upward that is lost costs one timeout, and the next waits twice as long', () => {
     t.sysctl('pmtud_probe_interval', 60_000);
     const p = sender();
@@ -125,6 +150,20 @@ describe('a black hole', () => {
     p.write(30_000);
     path(p, 1300, 5000);
     expect(t.stat('pmtudprobe')).toBe(1);
+  });
+});
+
+describe('a router that does not say its MTU', () => {
+  it('RFC 1191 §5: one step down for all packets of a window that it dropped', () => {
+    const p = sender();
+    p.write(14_600);
+    expect(p.recvAll()).toHaveLength(10);
+    for (let i = 0; i < 10; i++) p.sendUnreachable(4, 1 + 1460 * i, 0, 1500);
+    expect(p.info().snd_mss).toBe(1452);
+    // What went in the new size and is too long as well takes it further.
+    p.sendUnreachable(4, 1, 0, 1492);
+    p.sendUnreachable(4, 1453, 0, 1492);
+    expect(p.info().snd_mss).toBe(966);
   });
 });
 

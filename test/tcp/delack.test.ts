@@ -134,6 +134,21 @@ describe('immediate ACK', () => {
     q.recvNothing();
   });
 
+  it('after a gap that closed sixteen segments are acknowledged one by one, then every second again', () => {
+    p.send({ seq: 1461, data: 1460 });
+    p.recv({ ack: 1 });
+    p.send({ seq: 1, data: 1460 });
+    p.recv({ ack: 2921 });
+    let n = 0;
+    for (; n < 40; n++) {
+      p.send({ seq: 2921 + 1460 * n, data: 1460 });
+      if (p.recvAll().length === 0) break;
+    }
+    expect(n).toBe(16);
+    p.send({ seq: 2921 + 1460 * (n + 1), data: 1460 });
+    p.recv({ ack: 2921 + 1460 * (n + 2) });
+  });
+
   it('a duplicate is answered at once', () => {
     p.sendData('abc');
     t.run(100);

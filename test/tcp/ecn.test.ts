@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { soaccept } from '../../src/kern/socket/calls.ts';
 import { sosetopt } from '../../src/kern/socket/sockopt.ts';
+import type { Ecn } from '../../src/stacks/inet/tcp/ecn.ts';
+import type { Tcb } from '../../src/stacks/inet/tcp/tcb.ts';
 import { type Peer, TcpHarness, ok } from './harness.ts';
 
 const CE = 3;
@@ -47,6 +49,21 @@ describe('agreement', () => {
     expect(p.info().options).toContain('ecn');
     expect(t.stat('ecn_server_setup')).toBe(1);
     expect(t.synSent().syn?.flags).toBe('S');
+  });
+
+  it('RFC 3168 §6.1.1: a peer that sends its SYN again without asking gets none, and nothing is marked', () => {
+    const head = t.listen();
+    const p = t.peer();
+    p.send({ flags: 'SEC', seq: 0, opts: { mss: 1000 } });
+    p.irs = t.next()?.seg.seq ?? 0;
+    p.send({ flags: 'S', seq: 0, opts: { mss: 1000 } });
+    expect(t.next()?.seg.flags).toBe('SA');
+    p.nxt = 1;
+    p.send({ ack: 1 });
+    p.so = ok(soaccept(head));
+    expect(p.info().options).not.toContain('ecn');
+    p.write(1000);
+    expect(p.recv({ len: 1000 }).tos).toBe(0);
   });
 
   it('with net.inet.tcp.ecn.enable=0 never', () => {
@@ -223,6 +240,21 @@ describe('the sender', () => {
     expect(t.stat('ecn_rcwnd')).toBe(0);
   });
 
+  it('slow start that ends because the round trips grow is no congestion: no CWR, which would end an echo unheard', () => {
+    const p = agreed();
+    p.write(60_000);
+    p.recvAll();
+    p.send({ ack: 5001 });
+    p.recvAll();
+    // What HyStart++ does at its end (RFC 9406 §4.2).
+    const tcb = p.socket().pcb as Tcb;
+    tcb.ssthresh = tcb.cwnd;
+    p.send({ ack: 10_001 });
+    const sent = p.recvAll();
+    expect(sent.length).toBeGreaterThan(4);
+    expect(sent.filter((s) => s.flags.includes('C'))).toEqual([]);
+  });
+
   it('a super-frame carries CWR once: on the first segment that the link cuts', () => {
     t.close();
     t = new TcpHarness({ offload: true });
@@ -232,6 +264,28 @@ describe('the sender', () => {
     p.send({ flags: 'AE', ack: 10_001 });
     const sent = p.recvAll();
     expect(sent.map((s) => [s.flags.includes('C'), s.gsoSize])).toEqual([[true, 1000]]);
+  });
+
+  it('after two GiB without a mark one counts as ever', () => {
+    const p = agreed();
+    const { ecn, sndUna } = p.socket().pcb as Tcb;
+    // As it would be if so much had been acknowledged since the connection began.
+    (ecn as Ecn).recover = (sndUna - 0x7ffff000) | 0;
+    p.write(20_000);
+    p.recvAll();
+    p.send({ ack: 2001 });
+    p.send({ flags: 'AE', ack: 8001 });
+    expect(t.stat('ecn_rcwnd')).toBe(1);
+  });
+
+  it('RFC 5961 §5.2: ECE in an ACK of what was never sent means nothing', () => {
+    const p = agreed();
+    p.write(20_000);
+    p.recvAll();
+    p.send({ flags: 'AE', ack: 1001 });
+    expect(t.stat('ecn_rcwnd')).toBe(1);
+    p.sendBatch({ flags: 'AE', ack: 900_001 });
+    expect(t.stat('ecn_rcwnd')).toBe(1);
   });
 
   it('ECE without anything in flight is passed over', () => {

@@ -239,6 +239,25 @@ describe('the server', () => {
   });
 });
 
+describe('ECN', () => {
+  it('RFC 3168 §6.1.1: a client that sends its SYN again without asking is not marked for', () => {
+    const head = fastListener();
+    const cookie = cookieOf(head);
+    const p = t.peer();
+    p.send({ flags: 'SEC', seq: 0, data: 'ask', opts: { mss: 1460, fastopen: cookie } });
+    expect(t.next()?.seg.flags).toBe('SAE');
+    p.send({ flags: 'S', seq: 0, opts: { mss: 1460 } });
+    const answer = t.next()?.seg;
+    expect(answer?.flags).toBe('SA');
+    p.irs = answer?.seq ?? 0;
+    p.nxt = 4;
+    p.send({ ack: 1 });
+    p.so = ok(soaccept(head));
+    p.write(100);
+    expect(p.recv({ len: 100 }).tos).toBe(0);
+  });
+});
+
 describe('the client', () => {
   const server = sockAddr(ipv4(PEER_IP), 8080);
 
@@ -279,6 +298,18 @@ describe('the client', () => {
   it('asks for a cookie first; the data goes behind the handshake', () => {
     learn();
     expect(t.stat('tfo_cookie')).toBe(1);
+  });
+
+  it('a SYN,ACK that covers the data says that the SYN with it arrived, though it was sent again without', () => {
+    learn();
+    const p = sendto('hello again');
+    p.wait(3000);
+    expect(p.recv({ flags: 'S', seq: 0 }).opts.fastopen).toBeUndefined();
+    p.send({ flags: 'SA', seq: 0, ack: 12, opts: { mss: 1000 } });
+    p.nxt = 1;
+    p.recv({ flags: 'A', seq: 12, ack: 1 });
+    expect(t.stat('tfo_blackhole')).toBe(0);
+    expect(sendto('once more').syn?.opts.fastopen).toEqual(COOKIE);
   });
 
   it('with a cookie the data goes with the SYN; the SYN,ACK that covers it is the end of the matter', () => {

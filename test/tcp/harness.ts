@@ -515,8 +515,9 @@ export class Peer {
   }
 
   /** ICMP "unreachable" that quotes a segment of the stack's with this sequence number (relative). */
-  sendUnreachable(code: number, seq: number, mtu = 0): void {
+  sendUnreachable(code: number, seq: number, mtu = 0, len = 40): void {
     const quoted = buildSegment({
+      data: new Uint8Array(len - 40),
       src: STACK_IP,
       dst: PEER_IP,
       sport: this.lport,

@@ -236,6 +236,15 @@ describe('the window in recovery', () => {
     expect(p.info().snd_cwnd).toBeLessThanOrEqual(5000);
   });
 
+  it('what the same batch had let go before the loss showed goes all the same', () => {
+    t.sysctl('cc.algorithm', 'cubic');
+    const p = ten(60);
+    const sack = (to: number): SegmentOptions => p.withTs({ sack: [[p.irs + seg(7), p.irs + seg(to)]] });
+    p.sendBatch({ ack: seg(6) }, ...[8, 9, 10].map((to) => ({ ack: seg(6), opts: sack(to) })));
+    // Sixteen after the first ACK, seven tenths of that after the loss; nothing is in flight any more.
+    expect(sent(p)).toEqual([6, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  });
+
   it('limited transmit is what the scoreboard gives: a new segment for each that is reported', () => {
     const p = ten(100);
     ack(p, 0, [1, 2]);
@@ -293,6 +302,23 @@ describe('the retransmission timer with a scoreboard', () => {
     expect(t.stat('sack_renege')).toBe(1);
     expect([...new Set(again)].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
+
+  it('and one timeout is enough: the answer to it lets the others go as in slow start', () => {
+    t.sysctl('pmtud_blackhole_detection', false);
+    const p = ten();
+    ack(p, 0, [1, 10]);
+    sent(p);
+    ack(p, 1);
+    p.wait(2000);
+    expect(sent(p)).toEqual([1]);
+    for (let n = 2; n < 10;) {
+      ack(p, n);
+      const more = sent(p);
+      expect(more[0]).toBe(n);
+      n = (more.at(-1) ?? 10) + 1;
+    }
+    expect(t.stat('rexmttimeo')).toBe(1);
+  });
 });
 
 describe('what was no loss', () => {
@@ -349,6 +375,22 @@ describe('what was no loss', () => {
     ack(p, 4, [0, 1]);
     expect(p.info()).toMatchObject({ spurious: 1, dsack_dups: 1, ca_state: 'open' });
     expect(p.info().snd_cwnd).toBeGreaterThanOrEqual(10_000);
+  });
+
+  it('a duplicate of what an earlier loss had sent again says nothing about this one', () => {
+    const p = ten(40);
+    ack(p, 0, [1, 4]);
+    expect(sent(p)).toContain(0);
+    ack(p, 10);
+    const flight = sent(p);
+    t.run(RTT);
+    ack(p, flight.at(-1)! + 1);
+    const [lost, ...rest] = sent(p);
+    t.run(RTT);
+    ack(p, lost!, [lost! + 1, rest.at(-1)! + 1]);
+    expect(sent(p)[0]).toBe(lost);
+    ack(p, lost!, [0, 1], [lost! + 1, rest.at(-1)! + 1]);
+    expect(p.info()).toMatchObject({ spurious: 0, dsack_dups: 1, ca_state: 'recovery' });
   });
 });
 

@@ -11,7 +11,7 @@ export class File {
   /** Blocked in accept and receive; in connect and send. */
   readonly readers = new WaitQueue();
   readonly writers = new WaitQueue();
-  /** Blocked in poll: each looks at all of its descriptors again. */
+  /** Blocked in poll: each looks at this one again, and if it has something, at all of its descriptors. */
   readonly pollers = new Set<() => void>();
   closed = false;
 

@@ -75,22 +75,26 @@ export function syspoll(proc: Proc, fds: PollFd[], timeoutMs: number): Result<nu
   if (timeoutMs === 0) return copyoutFds(fds, polled, ready);
   if (ready > 0) return Promise.resolve(copyoutFds(fds, polled, ready));
   return new Promise((resolve) => {
-    const files = new Set<File>();
-    for (const { fd } of polled) {
+    const wanted = new Map<File, number>();
+    for (const { fd, events } of polled) {
       const file = fd < 0 ? null : proc.files.get(fd);
-      if (file !== null) files.add(file);
+      if (file !== null) wanted.set(file, (wanted.get(file) ?? 0) | events | POLLERR | POLLHUP);
     }
+    const watches: { readonly file: File; readonly look: () => void }[] = [];
     let timer: Callout<null> | null = null;
     const finish = (n: number): void => {
       timer?.stop();
-      for (const file of files) file.pollers.delete(look);
+      for (const { file, look } of watches) file.pollers.delete(look);
       resolve(copyoutFds(fds, polled, n));
     };
-    const look = (): void => {
-      const n = scan(proc, polled);
-      if (n > 0) finish(n);
-    };
-    for (const file of files) file.pollers.add(look);
+    for (const [file, events] of wanted) {
+      // Only its own socket, until that has something: there may be thousands of others.
+      const look = (): void => {
+        if (file.closed || (sopoll(file.so) & events) !== 0) finish(scan(proc, polled));
+      };
+      watches.push({ file, look });
+      file.pollers.add(look);
+    }
     if (timeoutMs < 0) return;
     timer = new Callout<null>(proc.kernel.callouts, () => finish(scan(proc, polled)), null);
     timer.reset(timeoutMs);

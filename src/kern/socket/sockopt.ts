@@ -196,7 +196,7 @@ function setFlag(so: Socket, bit: number, value: unknown): Errno | null {
 function setLinger(so: Socket, value: unknown): Errno | null {
   if (typeof value !== 'object' || value === null) return 'EINVAL';
   const { onoff, linger } = value as Partial<Linger>;
-  if (typeof linger !== 'number' || !(linger >= 0 && linger <= LINGER_MAX)) return 'EDOM';
+  if (typeof linger !== 'number' || !Number.isInteger(linger) || linger < 0 || linger > LINGER_MAX) return 'EDOM';
   const err = setFlag(so, SO_LINGER, onoff);
   if (err === null) so.linger = linger;
   return err;

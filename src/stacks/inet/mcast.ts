@@ -9,7 +9,16 @@ import { ETHER_ADDR_LEN } from '../../wire/ethernet.ts';
 import { put16, put32 } from '../../wire/bytes.ts';
 import { ALL_HOSTS } from './ifaddr.ts';
 import type { Igmp } from './igmp.ts';
-import { HEAR_NOTHING, type HasGroups, InGroup, Membership, NO_GROUPS, type SourceFilter, combine } from './mcastgroup.ts';
+import {
+  HEAR_ALL,
+  HEAR_NOTHING,
+  type HasGroups,
+  InGroup,
+  Membership,
+  NO_GROUPS,
+  type SourceFilter,
+  combine,
+} from './mcastgroup.ts';
 import type { InetIf } from './netif.ts';
 
 /** Limits: sysctls under net.inet.ip.mcast. */
@@ -55,7 +64,7 @@ export class Multicast {
     const g = this.#groupOn(nif, group);
     if (typeof g === 'string') return g;
     const m = new Membership(owner, nif, group, filter);
-    const err = this.#set(g, [...g.members, m]);
+    const err = this.#set(g, [...g.members, m], false);
     if (err === null) owner.groups = [...owner.groups, m];
     return err;
   }
@@ -68,7 +77,7 @@ export class Multicast {
     const { exclude, sources } = m;
     m.exclude = filter.exclude;
     m.sources = filter.sources;
-    const err = this.#set(g, g.members);
+    const err = this.#set(g, g.members, filter.sources.size < sources.size);
     if (err === null) return null;
     m.exclude = exclude;
     m.sources = sources;
@@ -78,12 +87,9 @@ export class Multicast {
   leave(m: Membership): void {
     m.owner.groups = m.owner.groups.filter((other) => other !== m);
     const g = m.nif.groups.get(m.group);
-    // To hear less is never over a limit.
-    if (g !== undefined)
-      this.#set(
-        g,
-        g.members.filter((other) => other !== m),
-      );
+    if (g === undefined) return;
+    const rest = g.members.filter((other) => other !== m);
+    this.#set(g, rest, true);
   }
 
   /** A socket is closed. */
@@ -137,12 +143,19 @@ export class Multicast {
     return g;
   }
 
-  #set(g: InGroup, members: readonly Membership[]): Errno | null {
+  /**
+   * `less`: a member asks for less, which is never refused. What the others name may be over the limit then, when the one who went had heard
+   * all: so all is heard still, and each socket gets what it chose.
+   */
+  #set(g: InGroup, members: readonly Membership[], less: boolean): Errno | null {
     const before = g.filter;
-    const filter = combine(members);
+    let filter = combine(members);
     if (filter.sources.size > this.config.maxGroupSources && filter.sources.size > before.sources.size) {
-      this.#forgetIfDone(g);
-      return 'ENOBUFS';
+      if (!less) {
+        this.#forgetIfDone(g);
+        return 'ENOBUFS';
+      }
+      filter = HEAR_ALL;
     }
     g.members = members;
     g.filter = filter;

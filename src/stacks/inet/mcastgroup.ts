@@ -17,6 +17,9 @@ export interface SourceFilter {
 /** Nothing is heard: the state of a group that nobody joined. */
 export const HEAR_NOTHING: SourceFilter = { exclude: false, sources: new Set() };
 
+/** Every source is let in. */
+export const HEAR_ALL: SourceFilter = { exclude: true, sources: new Set() };
+
 /** Who joins groups: a socket's control block. A new list with each change, because it may be walked meanwhile. */
 export interface HasGroups {
   groups: readonly Membership[];

@@ -139,7 +139,8 @@ export class RawIp {
   }
 
   #sendPlain(pcb: RawPcb, pkt: TxPacket, route: Route, dst: IpAddr): Errno | null {
-    const src = isAny(pcb.laddr) ? route.src : pcb.laddr;
+    // A group's address can be bound to hear it, and is no source.
+    const src = isAny(pcb.laddr) || this.ip.isGroup(pcb.laddr) ? route.src : pcb.laddr;
     const { how } = pcb;
     how.ttl = isMulticast(dst) ? how.multicastTtl : how.unicastTtl;
     return this.ip.output(pkt, route, src, dst, pcb.protocol === 0 ? IPPROTO_RAW : pcb.protocol, how);

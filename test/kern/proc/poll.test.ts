@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, MSG_DONTWAIT } from '../../../src/kern/socket/calls.ts';
 import { AF_LOCAL, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { soseterror } from '../../../src/kern/socket/upcalls.ts';
@@ -38,6 +38,25 @@ describe('poll', () => {
     const again = track(b, b.proc.poll(fds, 500));
     await b.world.runAsync(1);
     expect(again.answer).toBe(1);
+  });
+
+  it('looks at the others only when a descriptor has something', async () => {
+    const b = procBench();
+    const [x, y] = streams(b);
+    const [, z] = streams(b);
+    const fds = [{ fd: y, events: POLLRDHUP }, ...Array.from({ length: 1000 }, () => ({ fd: z, events: POLLIN }))];
+    const call = track(b, b.proc.poll(fds, -1));
+    const lookups = vi.spyOn(b.proc.files, 'get');
+    for (let i = 0; i < 50; i++) {
+      await b.proc.send(x, bytes('a'));
+      await b.world.runAsync(1);
+    }
+    expect(lookups.mock.calls.length).toBeLessThan(200);
+    expect(call.answer).toBe('waits');
+    b.proc.shutdown(x, 'wr');
+    await b.world.runAsync(1);
+    expect(call.answer).toBe(1);
+    expect(b.proc.files.get(z)?.pollers.size).toBe(0);
   });
 
   it('a listening descriptor is readable with a connection', async () => {

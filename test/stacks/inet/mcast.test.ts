@@ -362,3 +362,22 @@ describe('raw sockets', () => {
     expect(soreceive(so, new Uint8Array(99), 0, 99, 0)).toBe(36);
   });
 });
+
+describe('many sources', () => {
+  it('a member that heard all leaves, over the limit of sources of the others: it is gone, and they hear what they chose', () => {
+    const host = new Host();
+    host.sysctl('net.inet.ip.mcast.maxgrpsrc', 2);
+    const all = member(host, 7, G1);
+    const some = [S1, S2, S3].map((source) => {
+      const so = member(host, 7);
+      expect(group(so, ADD_SOURCE, G1, source)).toBeNull();
+      return so;
+    });
+    soclose(all);
+    host.link.inject([toGroup('one', G1, S1), toGroup('two', G1, S3)]);
+    expect(some.map((so) => receive(so))).toEqual([`${S1}:5000 one`, 'EAGAIN', `${S3}:5000 two`]);
+    for (const so of some) soclose(so);
+    host.link.inject(toGroup('nobody'));
+    expect(host.count('ip', 'notmember')).toBe(1);
+  });
+});

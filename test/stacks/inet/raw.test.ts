@@ -6,7 +6,7 @@ import { AF_INET, SOCK_RAW } from '../../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { SOL_SOCKET, SO_BROADCAST } from '../../../src/kern/socket/soconst.ts';
 import { bytesOf, ether, icmp, ip, ipOf, pattern, ping, readIp, udpFrame } from './frames.ts';
-import { Host, at, ok } from './harness.ts';
+import { Host, OUR_IP, at, ok } from './harness.ts';
 
 const DATA = bytesOf('0123456789abcdef');
 
@@ -140,5 +140,15 @@ describe('output', () => {
     expect(send(so, DATA, '192.0.2.1')).toBe('ENETUNREACH');
     expect(send(so, DATA, '::1')).toBe('EAFNOSUPPORT');
     expect(socreate(host.kernel, AF_INET, SOCK_RAW, 300, null)).toBe('EPROTONOSUPPORT');
+  });
+});
+
+describe('a socket that is bound to a group', () => {
+  it('sends from the address of the interface: a group is no source (RFC 1122 §3.2.1.3)', () => {
+    const host = new Host();
+    const so = host.socket(SOCK_RAW, 200);
+    ok(sobind(so, at('239.1.2.3', 0)));
+    expect(send(so, DATA, '10.0.0.1')).toBeNull();
+    expect(host.sent().map((frame) => ipOf(frame).src)).toEqual([OUR_IP]);
   });
 });

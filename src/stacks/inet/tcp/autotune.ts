@@ -20,6 +20,8 @@ import { TF_RCVFIXED, TF_SNDFIXED, type Tcb } from './tcb.ts';
 const RTT_MIN_US = 1000;
 /** What two busy hosts take to wake up and answer, whatever the wire: no round trip counts as shorter. Microseconds. */
 const TURN_US = 100;
+/** What a link with a backlog is thought to queue at most before it drops, in bytes. */
+const LINK_QUEUE = 1 << 25;
 /** What a slow reader is offered under pressure, in bytes. */
 export const PRESSURE_WINDOW = 65_536;
 
@@ -29,8 +31,8 @@ export function memoryPressure(tcp: TcpInst): boolean {
   return bufpool.used > (bufpool.limitBytes / 100) * tcp.config.memPressure;
 }
 
-/** In-order data came: once in a round trip, is the window what holds the peer back? */
-export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
+/** In-order data came: once in a round trip, is the window what holds the peer back? `backlog`: the link has one. */
+export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb, backlog: boolean): void {
   const tookUs = (tcp.time.us - tcb.tuneUs) >>> 0;
   const rttUs = tcb.srtt >> 3 > TURN_US ? tcb.srtt >> 3 : TURN_US;
   if (tookUs < rttUs) return;
@@ -38,9 +40,14 @@ export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
   // A pause counts as time, so that a burst between two pauses is no rate. What lies unread is not asked for more of.
   const fast = ((tcb.rcvNxt - tcb.tuneSeq) >>> 0) * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1;
   // The first measurement has no beginning: it only starts the clock.
-  if (fast && tcb.tuneUs !== 0) growReceiveBuffer(tcp, tcb);
+  if (fast && tcb.tuneUs !== 0 && !(backlog && crowded(tcp, rcv.hiwat))) growReceiveBuffer(tcp, tcb);
   tcb.tuneUs = tcp.time.us === 0 ? 1 : tcp.time.us;
   tcb.tuneSeq = tcb.rcvNxt;
+}
+
+/** If all connections had such a buffer: would what they may send overflow the link's queue? */
+function crowded(tcp: TcpInst, hiwat: number): boolean {
+  return tcp.conns.size * hiwat > LINK_QUEUE;
 }
 
 function growReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {

@@ -44,17 +44,27 @@ export class BbrModel {
   #bwLo = Infinity;
   #inflightHi = NONE;
   #inflightLo = NONE;
+  /** §5.5.7: the least round-trip time of the last ten seconds, and of the last five, which says when to drain the path. */
   #minRttUs = 0;
   #minRttMs: number;
+  #probeMinUs = 0;
+  #probeMinMs: number;
+  #probeRttDue = false;
   #probeRttDoneMs = 0;
   #probeRttEnds = false;
   #fullBwMax = 0;
   #fullBwCount = 0;
   #roundEnd = 0;
   #roundStart = false;
+  /** `lostBytes` when it was looked at last. */
+  #lostSeen: number;
+  /** Of this round: bytes lost and arrived, ACKs that showed losses, the greatest rate, most delivered in a sample, most in flight. */
   #roundLost = 0;
   #roundLossEvents = 0;
   #roundDelivered = 0;
+  #roundBw = 0;
+  #roundInflight = 0;
+  #roundPipe = 0;
   #cycleMs: number;
   #waitMs = PROBE_WAIT_MS;
   #roundsSinceProbe = 0;
@@ -66,9 +76,10 @@ export class BbrModel {
 
   constructor(tcb: Tcb) {
     const now = tcb.tcp.time.ms;
-    this.#minRttMs = this.#cycleMs = this.#ackEpochMs = now;
+    this.#minRttMs = this.#probeMinMs = this.#cycleMs = this.#ackEpochMs = now;
     this.#roundEnd = tcb.loss === null ? 0 : tcb.loss.board.delivered;
-    if (tcb.srtt > 0) this.#minRttUs = tcb.srtt >> 3;
+    this.#lostSeen = tcb.loss === null ? 0 : tcb.loss.lostBytes;
+    if (tcb.srtt > 0) this.#minRttUs = this.#probeMinUs = tcb.srtt >> 3;
   }
 
   /** Bytes that the path holds, times `gain`. */
@@ -110,17 +121,24 @@ export class BbrModel {
     if (st === null) return;
     const { board } = st;
     const pipe = st.pipe(tcb);
+    // Also what the timers and the ACK before took for lost, after they were looked at.
+    const lost = (st.lostBytes - this.#lostSeen) | 0;
+    this.#lostSeen = st.lostBytes;
     this.delivered = Math.min(NONE, this.delivered + rs.delivered);
     this.#roundDelivered += rs.delivered;
-    this.#roundLost += rs.lost;
-    if (rs.lost > 0) this.#roundLossEvents++;
+    this.#roundLost += lost;
+    if (lost > 0) this.#roundLossEvents++;
+    if (rs.priorPipe > this.#roundPipe) this.#roundPipe = rs.priorPipe;
+    if (rs.rate > this.#roundBw) this.#roundBw = rs.rate;
+    const inflight = rs.any ? (board.delivered - rs.priorDelivered) | 0 : 0;
+    if (inflight > this.#roundInflight) this.#roundInflight = inflight;
     this.#roundStart = rs.any && ((rs.priorDelivered - this.#roundEnd) | 0) >= 0;
     if (rs.rate > 0 && (!rs.appLimited || rs.rate >= this.#bwNow)) this.#bwNow = Math.max(this.#bwNow, rs.rate);
     this.#updateMinRtt(tcb, rs);
     this.#updateExtraAcked(tcb, rs);
     if (this.#roundStart) {
       this.#roundEnd = board.delivered;
-      this.#endRound(tcb, rs, pipe);
+      this.#endRound(tcb, rs);
     }
     this.bw = Math.min(Math.max(this.#bwNow, this.#bwBefore), this.#bwLo);
     this.#step(tcb, rs, pipe);
@@ -128,10 +146,16 @@ export class BbrModel {
 
   #updateMinRtt(tcb: Tcb, rs: RateSample): void {
     const now = tcb.tcp.time.ms;
+    this.#probeRttDue = ((now - this.#probeMinMs) | 0) > PROBE_RTT_INTERVAL_MS;
+    if (rs.rttUs <= 0) return;
+    if (this.#probeMinUs === 0 || rs.rttUs <= this.#probeMinUs || this.#probeRttDue) {
+      this.#probeMinUs = rs.rttUs;
+      this.#probeMinMs = now;
+    }
     const old = ((now - this.#minRttMs) | 0) > MIN_RTT_WINDOW_MS;
-    if (rs.rttUs > 0 && (this.#minRttUs === 0 || rs.rttUs <= this.#minRttUs || old)) {
-      this.#minRttUs = rs.rttUs;
-      this.#minRttMs = now;
+    if (this.#minRttUs === 0 || this.#probeMinUs <= this.#minRttUs || old) {
+      this.#minRttUs = this.#probeMinUs;
+      this.#minRttMs = this.#probeMinMs;
     }
   }
 
@@ -148,19 +172,22 @@ export class BbrModel {
     if (extra > this.extraAcked) this.extraAcked = extra;
   }
 
-  #endRound(tcb: Tcb, rs: RateSample, pipe: number): void {
+  #endRound(tcb: Tcb, rs: RateSample): void {
     this.#roundsSinceProbe++;
     this.extraAcked *= 0.9;
     const lossy = this.#roundLost > LOSS_THRESH * (this.#roundLost + this.#roundDelivered);
-    if (!this.fullBw) this.#checkFullBw(rs, lossy, pipe);
-    else if (this.#roundLost > 0) this.#adapt(tcb, lossy, pipe);
+    if (!this.fullBw) this.#checkFullBw(rs, lossy);
+    else if (this.#roundLost > 0) this.#adapt(tcb, lossy);
     this.#roundLost = this.#roundLossEvents = this.#roundDelivered = 0;
+    this.#roundBw = rs.rate;
+    this.#roundInflight = this.#roundPipe = 0;
   }
 
-  #checkFullBw(rs: RateSample, lossy: boolean, pipe: number): void {
+  #checkFullBw(rs: RateSample, lossy: boolean): void {
     if (lossy && this.#roundLossEvents >= STARTUP_LOSSES) {
       this.fullBw = true;
-      this.#inflightHi = Math.max(this.bdp(1) === NONE ? pipe : this.bdp(1), pipe);
+      const bdp = this.bdp(1);
+      this.#inflightHi = Math.max(bdp === NONE ? 0 : bdp, this.#roundInflight);
       return;
     }
     if (rs.appLimited) return;
@@ -173,18 +200,19 @@ export class BbrModel {
   }
 
   /** §5.5.10: a round with losses, outside of Startup. */
-  #adapt(tcb: Tcb, lossy: boolean, pipe: number): void {
+  #adapt(tcb: Tcb, lossy: boolean): void {
+    const least = 4 * tcb.mss;
     if (this.state === 'probe-up' || this.state === 'probe-refill') {
       if (!lossy) return;
-      this.#inflightHi = Math.max(Math.max(pipe, this.bdp(1) * BETA), 4 * tcb.mss);
+      this.#inflightHi = Math.max(this.#roundPipe, Math.min(this.bdp(1), tcb.cwnd) * BETA, least);
       this.#enterDown(tcb);
       return;
     }
-    if (!lossy) return;
+    // Not below what got through all the same.
     if (this.#bwLo === Infinity) this.#bwLo = Math.max(this.#bwNow, this.#bwBefore);
     if (this.#inflightLo === NONE) this.#inflightLo = tcb.cwnd;
-    this.#bwLo = Math.max(this.#bwNow === 0 ? this.#bwLo : Math.min(this.#bwNow, this.#bwLo), this.#bwLo * BETA);
-    this.#inflightLo = Math.max(this.#inflightLo * BETA, 4 * tcb.mss);
+    this.#bwLo = Math.max(this.#roundBw, this.#bwLo * BETA);
+    this.#inflightLo = Math.max(this.#roundInflight, this.#inflightLo * BETA, least);
   }
 
   #step(tcb: Tcb, rs: RateSample, pipe: number): void {
@@ -198,11 +226,11 @@ export class BbrModel {
         if (pipe <= this.bdp(1)) this.#enterDown(tcb);
         break;
       case 'probe-down':
-        if (this.#timeToProbe(tcb)) this.#enterRefill();
+        if (this.#timeToProbe(tcb)) this.#enterRefill(tcb);
         else if (pipe <= Math.min(this.bdp(1), this.#headroom(tcb))) this.#enter('probe-cruise', 1, 2);
         break;
       case 'probe-cruise':
-        if (this.#timeToProbe(tcb)) this.#enterRefill();
+        if (this.#timeToProbe(tcb)) this.#enterRefill(tcb);
         break;
       case 'probe-refill':
         if (!this.#roundStart) break;
@@ -218,7 +246,7 @@ export class BbrModel {
         this.#probeRtt(tcb, pipe);
         return;
     }
-    if (this.fullBw && ((now - this.#minRttMs) | 0) > PROBE_RTT_INTERVAL_MS && rs.any) {
+    if (this.fullBw && this.#probeRttDue && rs.any) {
       this.saveWindow(tcb);
       this.#enter('probe-rtt', 1, 0.5);
       this.#probeRttDoneMs = 0;
@@ -243,11 +271,17 @@ export class BbrModel {
     this.#waitMs = PROBE_WAIT_MS + (tcb.tcp.kernel.random.u32() % 1000);
   }
 
-  #enterRefill(): void {
+  /** A round at the estimated rate fills the path before more is tried. */
+  #enterRefill(tcb: Tcb): void {
     this.#enter('probe-refill', 1, 2);
+    this.#forgetLosses();
+    this.#roundStart = false;
+    if (tcb.loss !== null) this.#roundEnd = tcb.loss.board.delivered;
+  }
+
+  #forgetLosses(): void {
     this.#bwLo = Infinity;
     this.#inflightLo = NONE;
-    this.#roundStart = false;
   }
 
   #timeToProbe(tcb: Tcb): boolean {
@@ -281,7 +315,8 @@ export class BbrModel {
   }
 
   #leaveProbeRtt(tcb: Tcb): void {
-    this.#minRttMs = tcb.tcp.time.ms;
+    this.#probeMinMs = tcb.tcp.time.ms;
+    this.#forgetLosses();
     this.leaveRecovery(tcb);
     this.#enterDown(tcb);
     this.#enter('probe-cruise', 1, 2);

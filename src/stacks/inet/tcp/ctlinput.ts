@@ -6,6 +6,7 @@ import type { Errno } from '../../../kern/errno.ts';
 import { get16, get32 } from '../../../wire/bytes.ts';
 import { isV4 } from '../../../wire/addr.ts';
 import { seqGeq, seqLt } from '../../../wire/seq.ts';
+import { ipLen } from '../../../wire/ipv4.ts';
 import { TCP_DPORT, TCP_SEQ, TCP_SPORT } from '../../../wire/tcp.ts';
 import type { CtlKind, IpIn } from '../contract.ts';
 import { CONN_SYN, CONN_TIMEWAIT } from './conn.ts';
@@ -66,7 +67,7 @@ export function tcpCtlinput(
   }
   stats.icmptaken++;
   if (kind === 'needfrag') {
-    if (tcp.config.pathMtuDiscovery) lowerMtu(tcp, tcb, mtu);
+    if (tcp.config.pathMtuDiscovery) lowerMtu(tcp, tcb, mtu, ipLen(bytes, quoted.hdrOff));
     return;
   }
   const err = SOFT[kind];
@@ -91,8 +92,8 @@ function embryo(tcp: TcpInst, sc: SynConn, kind: CtlKind, seq: number): void {
   tcp.syncache.drop(sc);
 }
 
-/** RFC 1191 §6: smaller segments from now on; what is in flight goes again in the new size. */
-function lowerMtu(tcp: TcpInst, tcb: Tcb, told: number): void {
+/** RFC 1191 §6: smaller segments from now on; what is in flight goes again in the new size. `len` is that of the packet that did not fit. */
+function lowerMtu(tcp: TcpInst, tcb: Tcb, told: number, len: number): void {
   const { route } = tcb;
   if (route === null) return;
   const least = isV4(tcb.faddr) ? MIN_PMTU : 1280;
@@ -102,6 +103,8 @@ function lowerMtu(tcp: TcpInst, tcb: Tcb, told: number): void {
     tcp.stats.icmpbadmtu++;
     return;
   }
+  // Of a window that was dropped each packet comes back: those that are longer than is sent now were answered (RFC 1191 §5).
+  if (mtu === 0 && len > route.mtu) return;
   if (mtu === 0) mtu = PLATEAUS.find((p) => p < route.mtu) ?? MIN_PMTU;
   // Not a lowering for us: another connection's message did it, or it is a fake. Below the smallest that is believed the route keeps
   // that one, and gives up DF: the router that wants less cuts (RFC 1191 §6.5).

@@ -38,6 +38,8 @@ class Cubic {
   undoOrigin = 0;
   undoWEst = 0;
   undoEpochMs = 0;
+  /** A reduction was just taken back: the curve goes on where it was. */
+  undone = false;
 
   constructor(tcb: Tcb) {
     this.hystart = new HyStart(tcb);
@@ -175,12 +177,15 @@ export const cubicClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConfig
           cb.origin = cb.undoOrigin;
           cb.wEst = cb.undoWEst;
           cb.epochMs = cb.undoEpochMs;
+          cb.undone = (tcb.flags & TF_FASTRECOVERY) !== 0;
           break;
       }
     },
 
     postRecovery: (_config, tcb) => {
-      dataOf(tcb).epoch = false;
+      const cb = dataOf(tcb);
+      if (!cb.undone) cb.epoch = false;
+      cb.undone = false;
     },
 
     afterIdle: (config, tcb) => {

@@ -2,10 +2,11 @@
  * The text and the FIN of a segment (RFC 9293 §3.10.7.4, seventh and eighth step). What is in order goes straight to the socket, from
  * the link's own buffer; what is early is put where it belongs in the socket's buffer and remembered (`reass.ts`).
  */
+import { PKT_BACKLOG } from '../../../kern/packet.ts';
 import { sorcvbuf, sorcvrest } from '../../../kern/socket/sobuf.ts';
 import { SS_CANTRCVMORE } from '../../../kern/socket/socket.ts';
 import { socantrcvmore, sorcv, sorcvcommit } from '../../../kern/socket/upcalls.ts';
-import { seqLt } from '../../../wire/seq.ts';
+import { seqLeq, seqLt } from '../../../wire/seq.ts';
 import { TH_FIN } from '../../../wire/tcp.ts';
 import { tuneReceiveBuffer } from './autotune.ts';
 import type { Segment, TcpInst } from './inst.ts';
@@ -20,9 +21,20 @@ import {
   finReceived,
   setState,
 } from './states.ts';
-import { TF_ACKNOW, TF_DEAD, TF_DELACK, TF_DETACHED, TF_SACK, TF_SENTFIN, type Tcb } from './tcb.ts';
+import { TF_ACKNOW, TF_DEAD, TF_DELACK, TF_DETACHED, TF_QUICKACK, TF_SACK, TF_SENTFIN, T_DELACK, type Tcb } from './tcb.ts';
 import { tcpFail, tcpTimeWait } from './teardown.ts';
+import { timerArm, timerArmed } from './timerset.ts';
 import { urgentOf, urgentOffset } from './urgent.ts';
+
+/** So many segments are acknowledged one by one after a loss. */
+const QUICK_SEGMENTS = 16;
+/**
+ * While the link is behind, an ACK waits for a quarter of the buffer, but only so many milliseconds, and not for the first bytes of a
+ * connection, whose sender has a small congestion window.
+ */
+const BACKLOG_SHARE = 2;
+const BACKLOG_DELAY_MS = 5;
+const BACKLOG_AFTER = 131_072;
 
 /** Data and FIN of a segment that was trimmed to the window. */
 export function dataInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
@@ -77,12 +89,19 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     tcb.dupAcksOwed = 0;
     // RFC 5681 §4.2: at once when a gap is filled, all or in part.
     tcb.flags |= TF_ACKNOW;
+    quickAcks(tcb);
   }
   if (reass !== null && reass.empty()) tcb.reass = null;
-  tuneReceiveBuffer(tcp, tcb);
-  if (((tcb.rcvNxt - tcb.lastAckSent) | 0) >= 2 * tcb.rcvMss || !tcp.config.delayedAck) tcb.flags |= TF_ACKNOW;
-  else tcb.flags |= TF_DELACK;
-  tcp.mark(tcb);
+  const backlog = (seg.pkt.flags & PKT_BACKLOG) !== 0;
+  tuneReceiveBuffer(tcp, tcb, backlog);
+  const unacked = (tcb.rcvNxt - tcb.lastAckSent) | 0;
+  if (backlog && ackMayWait(tcp, tcb, unacked)) {
+    if (!timerArmed(tcb, T_DELACK)) timerArm(tcb, T_DELACK, BACKLOG_DELAY_MS);
+  } else {
+    if (unacked >= 2 * tcb.rcvMss || !tcp.config.delayedAck) tcb.flags |= TF_ACKNOW;
+    else tcb.flags |= (tcb.flags & TF_QUICKACK) !== 0 && quick(tcb) ? TF_ACKNOW : TF_DELACK;
+    tcp.mark(tcb);
+  }
 
   const urg = tcb.urgent === null ? -1 : urgentOffset(tcb, seq, len);
   // A mark that is passed is pulled along, so that it never lies ahead again when the numbers come round.
@@ -96,6 +115,25 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     if (urg + 1 < len && (tcb.flags & (TF_DEAD | TF_DETACHED)) === 0) sorcv(so, bytes, data + urg + 1, len - urg - 1);
   }
   if (merged > 0 && (tcb.flags & (TF_DEAD | TF_DETACHED)) === 0) sorcvcommit(so, merged);
+}
+
+/** The link is behind, and the peer has most of its window left: one ACK can cover what still waits on the link too. */
+function ackMayWait(tcp: TcpInst, tcb: Tcb, unacked: number): boolean {
+  if (!tcp.config.delayedAck || tcb.bytesReceived < BACKLOG_AFTER) return false;
+  return (tcb.flags & (TF_ACKNOW | TF_QUICKACK)) === 0 && unacked < tcb.so.rcv.hiwat >> BACKLOG_SHARE;
+}
+
+/** The peer is repairing a loss, with a small window: an ACK that waits for a second segment may be what it waits for. */
+export function quickAcks(tcb: Tcb): void {
+  tcb.quickSeq = (tcb.rcvNxt + QUICK_SEGMENTS * tcb.rcvMss) | 0;
+  tcb.flags |= TF_QUICKACK;
+}
+
+/** Still so? */
+function quick(tcb: Tcb): boolean {
+  if (seqLeq(tcb.rcvNxt, tcb.quickSeq)) return true;
+  tcb.flags &= ~TF_QUICKACK;
+  return false;
 }
 
 /** A segment out of order: kept if there is room, and answered at once with a duplicate ACK (RFC 5681 §4.2, SHLD-31). */

@@ -32,14 +32,16 @@ export class Ecn {
   cwr = false;
   /** Highest byte sent when the last congestion was answered: until it is acknowledged no other is. */
   recover = 0;
-  /** Lowest threshold seen: when loss recovery lowers it, the peer is told by CWR too (RFC 3168 §6.1.2). */
+  /** Threshold and window at the last new data: when loss recovery lowers them, the peer is told by CWR too (RFC 3168 §6.1.2). */
   ssthresh: number;
+  cwnd: number;
   /** How marked segments go, made from `plain`. */
   how: IpOut;
   plain: IpOut;
 
   constructor(tcb: Tcb) {
     this.ssthresh = tcb.ssthresh;
+    this.cwnd = tcb.cwnd;
     this.plain = tcb.how;
     this.how = { ...tcb.how, tos: tcb.how.tos | IPTOS_ECT0 };
     this.recover = tcb.sndUna;
@@ -85,7 +87,8 @@ export function ecnStart(tcb: Tcb): void {
 
 /** An acceptable segment of a connection with ECN came, its ACK not yet processed: what it says about both directions. */
 export function ecnInput(tcp: TcpInst, tcb: Tcb, ecn: Ecn, seg: Segment): void {
-  if (!ecn.on) return;
+  // RFC 5961 §5.2: an ACK of what was never sent is not to be believed in anything.
+  if (!ecn.on || seqGt(seg.ack, tcb.sndMax)) return;
   const { stats } = tcp;
   // RFC 3168 §6.1.3: CWR ends the echo, a mark on the same segment begins it anew.
   if ((seg.flags & TH_CWR) !== 0) ecn.echo = false;
@@ -97,7 +100,11 @@ export function ecnInput(tcp: TcpInst, tcb: Tcb, ecn: Ecn, seg: Segment): void {
     } else if (mark === IPTOS_ECT0) stats.ecn_rcvect0++;
     else stats.ecn_rcvect1++;
   }
-  if ((seg.flags & TH_ECE) === 0) return;
+  if ((seg.flags & TH_ECE) === 0) {
+    // `recover` follows, so that it never falls half the sequence space behind; what it says stays the same.
+    if (seqGt(seg.ack, ecn.recover)) ecn.recover = (seg.ack - 1) | 0;
+    return;
+  }
   stats.ecn_rcvece++;
   if (!seqGt(seg.ack, ecn.recover) || tcb.sndMax === tcb.sndUna) return;
   ecn.recover = tcb.sndMax;
@@ -114,8 +121,10 @@ export function ecnOutput(tcb: Tcb, ecn: Ecn, seq: number, len: number, probe: b
   if (!ecn.on) return 0;
   let flags = ecn.echo ? TH_ECE : 0;
   if (len === 0 || probe || !seqGeq(seq, tcb.sndMax)) return flags;
-  if (tcb.ssthresh < ecn.ssthresh) ecn.cwr = true;
+  // Slow start that ends by itself lowers the threshold to the window, and not the window.
+  if (tcb.ssthresh < ecn.ssthresh && tcb.ssthresh < ecn.cwnd) ecn.cwr = true;
   ecn.ssthresh = tcb.ssthresh;
+  ecn.cwnd = tcb.cwnd;
   if (ecn.cwr) {
     ecn.cwr = false;
     flags |= TH_CWR;

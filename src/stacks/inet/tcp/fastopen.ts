@@ -12,6 +12,7 @@ import { TCPOPT_FASTOPEN, TCPOPT_NOP, TH_ACK, TH_RST, TH_SYN } from '../../../wi
 import type { RandomSource } from '../../../kern/effects.ts';
 import { AddrEntry, AddrTable } from '../addrtable.ts';
 import { HalfSip } from '../hash.ts';
+import { ecnAsked } from './ecn.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { sendReset } from './respond.ts';
 import { rttBackoff, rttUpdate } from './rtt.ts';
@@ -166,8 +167,11 @@ export function fastOpenOffer(tcp: TcpInst, tcb: Tcb): { cookie: Uint8Array | nu
   return entry;
 }
 
-/** SYN-SENT: the SYN,ACK came. Keeps the cookie in it, and finds out whether our SYNs with the option get lost (RFC 7413 §4.1.3). */
-export function fastOpenAnswer(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segment): void {
+/**
+ * SYN-SENT: the SYN,ACK came, which covers `took` bytes of data. Keeps the cookie in it, and finds out whether our SYNs with the option get
+ * lost (RFC 7413 §4.1.3).
+ */
+export function fastOpenAnswer(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segment, took: number): void {
   if (!tfo.asked) return;
   const { config, stats, fastopen } = tcp;
   const { fastopenLen: len, fastopenOff: off } = seg.opts;
@@ -176,7 +180,7 @@ export function fastOpenAnswer(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segme
     entry.cookie = seg.bytes.slice(off, off + len);
     entry.mss = seg.opts.mss;
     stats.tfo_cookie++;
-  } else if ((tcb.flags & TF_SYNREXMT) !== 0) {
+  } else if ((tcb.flags & TF_SYNREXMT) !== 0 && took === 0) {
     // Only the SYN without it was answered.
     const entry = fastopen.remember(tcb.faddr, config.fastopenCache);
     entry.cookie = null;
@@ -233,7 +237,8 @@ export function fastOpenInput(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segmen
   }
   if ((flags & TH_SYN) !== 0) {
     if ((flags & TH_ACK) !== 0 || seg.seq !== tcb.irs) return true;
-    // The client's SYN once more: our answer was lost.
+    // The client's SYN once more: our answer was lost. One that does not ask for ECN any more gets none (RFC 3168 §6.1.1).
+    if (!ecnAsked(tcp, flags)) tcb.ecn = null;
     tcb.flags |= TF_SYNREXMT;
     tfo.synDue = true;
     tcp.mark(tcb);

@@ -13,6 +13,7 @@ import { TF_FASTRECOVERY, TF_RTOLOSS, TF_TSTMP, type Tcb } from './tcb.ts';
 /** The windows are about to be reduced: keeps what is needed to take that back. */
 export function undoBegin(tcb: Tcb, st: RackState): void {
   st.undoOn = true;
+  st.undoMark = tcb.sndUna;
   st.cwndPrev = tcb.cwnd;
   st.ssthreshPrev = tcb.ssthresh;
   st.undoBytes = st.undoSent = 0;
@@ -29,9 +30,10 @@ export function undoSent(tcb: Tcb, st: RackState, len: number): void {
   st.rexmtTs = (tcb.tcp.time.ms + tcb.tsOffset) | 0;
 }
 
-/** True if the ACK answers what was sent before the first retransmission (RFC 3522 §3.2 step 5). */
+/** True if the ACK answers, while the loss is being repaired, what was sent before the first retransmission (RFC 3522 §3.2 step 5). */
 export function eifel(tcb: Tcb, st: RackState, seg: Segment): boolean {
   if (!st.undoOn || !st.rexmtTsOn || (tcb.flags & TF_TSTMP) === 0) return false;
+  if ((tcb.flags & (TF_FASTRECOVERY | TF_RTOLOSS)) === 0) return false;
   const { opts } = seg;
   return opts.hasTs && opts.tsEcr !== 0 && seqLt(opts.tsEcr, st.rexmtTs);
 }

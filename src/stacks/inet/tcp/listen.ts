@@ -7,7 +7,7 @@ import { addrEqual } from '../../../wire/addr.ts';
 import { seqGt, seqLt } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
 import { dataInput } from './datain.ts';
-import { ecnStart } from './ecn.ts';
+import { ecnAsked, ecnStart } from './ecn.ts';
 import { enterTables, nameConnection, receiveSequences, sendSequences, startConnection } from './establish.ts';
 import { type FastOpen, fastOpenAllowed, fastOpenPending, fastOpenRelease } from './fastopen.ts';
 import { takeBlock } from './functions.ts';
@@ -125,6 +125,8 @@ export function synConnInput(tcp: TcpInst, sc: SynConn, seg: Segment): Tcb | nul
   if ((flags & TH_SYN) !== 0) {
     if ((flags & TH_ACK) === 0 && seg.seq === sc.irs) {
       if (sc.ts && seg.opts.hasTs && seqGt(seg.opts.tsVal, sc.tsRecent)) sc.tsRecent = seg.opts.tsVal;
+      // RFC 3168 §6.1.1: a client that does not ask any more has given it up, and will not answer marks.
+      if (!ecnAsked(tcp, flags)) sc.ecn = false;
       tcp.syncache.again(sc);
     } else {
       stats.synchallenge++;

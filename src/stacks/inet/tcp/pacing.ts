@@ -5,8 +5,11 @@
 import { T_PACE, type Tcb } from './tcb.ts';
 import { timerArm, timerArmed } from './timerset.ts';
 
-/** Credit never stands for more than this, so that a pause is not made up for by a burst. Microseconds. */
-const CREDIT_MAX_US = 2000;
+/**
+ * Credit never stands for more than this, so that a pause is not made up for by a burst; less than the host's timers may be late would
+ * lose rate. Microseconds.
+ */
+const CREDIT_MAX_US = 4000;
 
 /** How much of `want` bytes may go now; below one segment nothing, and the timer is set for when there is more. */
 export function paceAllow(tcb: Tcb, want: number): number {

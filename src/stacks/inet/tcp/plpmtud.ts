@@ -4,7 +4,7 @@
  * still carries. If those are lost as well it was no matter of size, and the old one comes back. After a time the size is tried
  * upward again (RFC 4821 §7.5); a probe that is lost costs one timeout, and the next one waits twice as long.
  */
-import { seqGt } from '../../../wire/seq.ts';
+import { seqLt } from '../../../wire/seq.ts';
 import type { TcpInst } from './inst.ts';
 import { mssUpdate } from './mss.ts';
 import { TCPS_ESTABLISHED } from './states.ts';
@@ -21,11 +21,12 @@ export class Plpmtud {
   limit = 0;
   /** DF is off. */
   cut = false;
-  /** An upward probe is under way: the limit that holds if it is lost, and the highest byte that was sent before it. */
+  /** An upward probe is under way: the limit that holds if it is lost; whether a segment went that shows something, and its end. */
   probing = false;
   before = 0;
   cutBefore = false;
-  probeSeq = 0;
+  probed = false;
+  probeEnd = 0;
   /** When the next probe may be sent, and how long the wait was. */
   probeAtMs = 0;
   waitMs = 0;
@@ -78,7 +79,7 @@ function nextStep(tcb: Tcb): number {
 export function plpmtudAcked(tcp: TcpInst, tcb: Tcb, pl: Plpmtud, ack: number): void {
   if (pl.limit === 0 && !pl.cut && !pl.probing) return;
   if (pl.probing) {
-    if (!seqGt(ack, pl.probeSeq)) return;
+    if (!pl.probed || seqLt(ack, pl.probeEnd)) return;
     tcp.stats.pmtudprobeok++;
     tcb.plpmtud = null;
     return;
@@ -94,9 +95,16 @@ export function plpmtudAcked(tcp: TcpInst, tcb: Tcb, pl: Plpmtud, ack: number): 
   pl.probing = true;
   pl.before = pl.limit;
   pl.cutBefore = pl.cut;
-  pl.probeSeq = tcb.sndMax;
+  pl.probed = false;
   pl.limit = 0;
   resize(tcb, pl, false);
+}
+
+/** New data goes out while a probe is under way: only a segment larger than the old ones shows that the path carries such. */
+export function plpmtudSent(tcb: Tcb, pl: Plpmtud, seq: number, len: number): void {
+  if (!pl.probing || pl.probed || (pl.before > 0 ? len <= pl.before : len < tcb.mss)) return;
+  pl.probed = true;
+  pl.probeEnd = (seq + len) | 0;
 }
 
 function resize(tcb: Tcb, pl: Plpmtud, cut: boolean): void {

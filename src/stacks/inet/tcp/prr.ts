@@ -5,10 +5,13 @@
 import type { RackState } from './rackstate.ts';
 import type { Tcb } from './tcb.ts';
 
-/** Recovery begins. `flight`: bytes that were in flight before the ACK that showed the loss. */
-export function prrStart(st: RackState, flight: number): void {
-  st.recoverFs = flight > 1 ? flight : 1;
-  st.prrDelivered = 0;
+/**
+ * Recovery begins. `flight`: bytes that were in flight before the ACK that showed the loss. `owed`: bytes that ACKs of the same batch had
+ * let go before, and that output, which runs at its end, has not sent: as if they had gone, and had been answered.
+ */
+export function prrStart(st: RackState, flight: number, owed: number): void {
+  st.recoverFs = flight + owed > 1 ? flight + owed : 1;
+  st.prrDelivered = owed;
   st.prrOut = 0;
 }
 
@@ -25,10 +28,8 @@ export function prrAck(tcb: Tcb, st: RackState, delivered: number, safe: boolean
     sndcnt = Math.ceil((st.prrDelivered * ssthresh) / st.recoverFs) - st.prrOut;
   } else {
     let limit = st.prrDelivered - st.prrOut;
-    if (safe) {
-      if (delivered > limit) limit = delivered;
-      limit += mss;
-    }
+    if (delivered > limit) limit = delivered;
+    if (safe) limit += mss;
     sndcnt = ssthresh - pipe < limit ? ssthresh - pipe : limit;
   }
   // The first retransmission goes at once.

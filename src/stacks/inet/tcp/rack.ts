@@ -3,10 +3,11 @@
  * decides and not the count of duplicates, so lost retransmissions and lost tails are found as everything else.
  */
 import { seqGt } from '../../../wire/seq.ts';
+import type { Segment } from './inst.ts';
 import { RackState } from './rackstate.ts';
 import type { RateSample } from './ratesample.ts';
 import { TX_REXMT } from './sackboard.ts';
-import { TF_FASTRECOVERY, TF_RTOLOSS, type Tcb } from './tcb.ts';
+import { TF_FASTRECOVERY, TF_RTOLOSS, TF_TSTMP, type Tcb } from './tcb.ts';
 
 /** RFC 8985 §6.2 step 4: so many reported segments mean loss while no reordering was ever seen. */
 const DUP_THRESH = 3;
@@ -16,17 +17,24 @@ const REO_PERSIST = 16;
 const REO_MULT_MAX = 255;
 
 /** Steps 1 to 3: the latest transmission that arrived, and whether the path reorders. */
-export function rackUpdate(tcb: Tcb, st: RackState, rs: RateSample): void {
+export function rackUpdate(tcb: Tcb, st: RackState, seg: Segment, rs: RateSample): void {
   if (rs.original > 0) st.noteReordering(rs.originalLow, rs.originalEnd);
   if (!rs.any) return;
   const rtt = (tcb.tcp.time.us - rs.xmitUs) | 0;
-  // Sent again, and answered faster than any: it is the first transmission that arrived.
-  if (rs.rexmt && rtt < st.minRttUs) return;
+  // Sent again, and answered faster than any, or with a timestamp from before: it is the first transmission that arrived.
+  if (rs.rexmt && (rtt < st.minRttUs || echoesBefore(tcb, seg, rtt))) return;
   if (st.valid && !RackState.sentAfter(rs.xmitUs, rs.end, st.xmitUs, st.end)) return;
   st.valid = true;
   st.xmitUs = rs.xmitUs;
   st.end = rs.end;
   st.rttUs = rtt > 0 ? rtt : 0;
+}
+
+/** True if the timestamp that `seg` echoes is older than `us`, by more than the rounding of its clock. */
+function echoesBefore(tcb: Tcb, seg: Segment, us: number): boolean {
+  const { opts } = seg;
+  if ((tcb.flags & TF_TSTMP) === 0 || !opts.hasTs || opts.tsEcr === 0) return false;
+  return ((((tcb.tcp.time.ms + tcb.tsOffset) | 0) - opts.tsEcr) | 0) > us / 1000 + 1;
 }
 
 /** Step 4, when the peer reports a duplicate: the window was too small; once in a round trip. */
@@ -77,6 +85,7 @@ export function rackDetect(tcb: Tcb, st: RackState, rs: RateSample): number {
     r = tNext;
   }
   rs.lost += board.lost - before;
+  st.lostBytes = (st.lostBytes + board.lost - before) | 0;
   return timeout;
 }
 

@@ -17,7 +17,7 @@ import { renoRecovery } from './renorecovery.ts';
 import { rttEcho, rttUpdate } from './rtt.ts';
 import { RangePool, TX_LOST, TX_SACKED, type TxRange } from './sackboard.ts';
 import { sackInput } from './sackinput.ts';
-import { TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TIMING, T_PERSIST, T_RACK, T_REXMT, type Tcb } from './tcb.ts';
+import { TF_CWNDLIMITED, TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TIMING, T_PERSIST, T_RACK, T_REXMT, type Tcb } from './tcb.ts';
 import { timerArm, timerArmed, timerStop } from './timerset.ts';
 
 const IN_RECOVERY = TF_FASTRECOVERY | TF_RTOLOSS;
@@ -120,7 +120,7 @@ export class RackRecovery implements Recovery {
     if (acked > 0) board.ack(seg.ack, rs);
     const duplicate = seg.opts.nsack > 0 ? sackInput(tcb, st, seg, rs) : 0;
     this.#measure(tcb, st, seg);
-    rackUpdate(tcb, st, rs);
+    rackUpdate(tcb, st, seg, rs);
     tcb.cc.sample(tcb, rs);
     if (duplicate > 0) this.#duplicate(tcb, st, duplicate);
     if (st.tlpOut) tlpAck(tcb, st, seg, duplicate, same && rs.delivered === 0);
@@ -153,7 +153,7 @@ export class RackRecovery implements Recovery {
     // The answer to a probe was to be expected.
     if (st.tlpOut && st.tlpRexmt) return;
     rackDsack(tcb, st);
-    if (st.undoOn) st.undoBytes -= len;
+    if (st.undoOn && seqGt(st.dsackEnd, st.undoMark)) st.undoBytes -= len;
   }
 
   /** Looks for losses, begins recovery if there are any, and sets the timer that looks again. */
@@ -177,17 +177,17 @@ export class RackRecovery implements Recovery {
     st.uncounted = 0;
     st.tlpOut = false;
     tcb.limXmit = 0;
+    const { priorPipe } = this.#rs;
+    const owed = (tcb.flags & TF_CWNDLIMITED) !== 0 && tcb.cwnd > priorPipe ? tcb.cwnd - priorPipe : 0;
     tcb.cc.congSignal(tcb, CC_NDUPACK);
     tcb.recover = tcb.sndMax;
     tcb.flags |= TF_FASTRECOVERY;
-    prrStart(st, this.#rs.priorPipe);
+    prrStart(st, priorPipe, owed);
   }
 
   #leave(tcb: Tcb, st: RackState): void {
-    if ((tcb.flags & TF_FASTRECOVERY) !== 0) {
-      if (!tcb.cc.ownsRecovery(tcb)) tcb.cwnd = tcb.ssthresh;
-      rackRecovered(st);
-    }
+    if ((tcb.flags & TF_FASTRECOVERY) !== 0 && !tcb.cc.ownsRecovery(tcb)) tcb.cwnd = tcb.ssthresh;
+    rackRecovered(st);
     tcb.flags &= ~IN_RECOVERY;
     st.frto = FRTO_NONE;
   }
@@ -206,7 +206,7 @@ export class RackRecovery implements Recovery {
     st.uncounted = 0;
     if ((head.flags & TX_SACKED) !== 0) {
       tcb.tcp.stats.sack_renege++;
-      board.renege(tcb.tcp.time.us);
+      board.renege();
     }
     const fresh = (tcb.flags & IN_RECOVERY) === 0;
     if (fresh) undoBegin(tcb, st);

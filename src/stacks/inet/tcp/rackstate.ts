@@ -32,6 +32,8 @@ export class RackState {
   reoMult = 1;
   reoPersist = 0;
   dsackRound = 0;
+  /** Where the last duplicate that was reported ended. */
+  dsackEnd = 0;
   /** What T_RACK waits for. */
   timerMode = 0;
 
@@ -52,6 +54,8 @@ export class RackState {
 
   /** To take a reduction back: it can be, the windows before it, bytes sent again and not reported as duplicates, of how many. */
   undoOn = false;
+  /** sndUna at the reduction: duplicates of what lies before it belong to an earlier one. */
+  undoMark = 0;
   cwndPrev = 0;
   ssthreshPrev = 0;
   undoBytes = 0;
@@ -70,6 +74,8 @@ export class RackState {
   dsacks = 0;
   spurious = 0;
   lostRexmts = 0;
+  /** Bytes taken for lost in all, modulo 2^32. */
+  lostBytes = 0;
 
   /** Least round-trip time in microseconds (0: none yet), of this window and of the one before. */
   minRttUs = 0;

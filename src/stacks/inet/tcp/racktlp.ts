@@ -72,6 +72,8 @@ export function tlpAck(tcb: Tcb, st: RackState, seg: Segment, duplicate: number,
     st.tlpOut = false;
     if ((tcb.flags & (TF_FASTRECOVERY | TF_RTOLOSS)) !== 0) return;
     tcb.tcp.stats.tlprecovered++;
+    // A reduction of its own: what is known of an earlier one cannot take it back.
+    st.undoOn = false;
     tcb.cc.congSignal(tcb, CC_NDUPACK);
     if (tcb.cwnd > tcb.ssthresh) tcb.cwnd = tcb.ssthresh;
     tcb.cc.postRecovery(tcb);

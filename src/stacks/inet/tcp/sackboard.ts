@@ -230,14 +230,13 @@ export class SackBoard {
     return r;
   }
 
-  /** The peer may have thrown away what it reported (RFC 2018 §8): nothing is reported any more. */
-  renege(us: number): void {
+  /** The peer may have thrown away what it reported (RFC 2018 §8): nothing is reported any more, and all of that is to go again. */
+  renege(): void {
     for (let r = this.head; r !== null; r = r.next) {
       if ((r.flags & TX_SACKED) === 0) continue;
       r.flags &= ~TX_SACKED;
       this.sacked -= (r.end - r.start) | 0;
-      r.xmitUs = us;
-      this.#timeAppend(r);
+      this.markLost(r);
     }
   }
 

@@ -26,6 +26,7 @@ export function sackInput(tcb: Tcb, st: RackState, seg: Segment, rs: RateSample)
     // RFC 2883 §4: the first block tells of a duplicate if it is below the ACK or inside the second block.
     if (i === 0 && (seqLeq(end, seg.ack) || (n > 1 && seqGeq(start, sack[2] as number) && seqLeq(end, sack[3] as number)))) {
       duplicate = (end - start) | 0;
+      st.dsackEnd = end;
       stats.rcvdsack++;
       st.dsacks++;
       continue;

@@ -5,7 +5,7 @@
 import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
 import { ackInput, ackNew, windowOpened } from './ackin.ts';
-import { dataInput, deliver, dropAfterClose } from './datain.ts';
+import { dataInput, deliver, dropAfterClose, quickAcks } from './datain.ts';
 import { ecnInput } from './ecn.ts';
 import { fastOpenInput } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
@@ -205,7 +205,10 @@ function trimFront(tcp: TcpInst, tcb: Tcb, seg: Segment, old: number): boolean {
   if (old > seg.len || (old === seg.len && !fin)) {
     stats.rcvduppack++;
     stats.rcvdupbyte += seg.len;
-    if (seg.len > 0) noteDuplicate(tcb, seg.seq, (seg.seq + seg.len) | 0);
+    if (seg.len > 0) {
+      noteDuplicate(tcb, seg.seq, (seg.seq + seg.len) | 0);
+      quickAcks(tcb);
+    }
     // A keep-alive probe is one byte before; an ACK from further back may just be late, and is answered only so often.
     if (seg.len > 0 || fin || old === 1) oweAck(tcp, tcb);
     else challenge(tcp, tcb);

@@ -69,7 +69,7 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   const { tfo } = tcb;
   const took = tfo === null ? 0 : synDataAcked(tcb, seg.ack);
   if (tfo !== null) {
-    fastOpenAnswer(tcp, tcb, tfo, seg);
+    fastOpenAnswer(tcp, tcb, tfo, seg, took);
     tcb.tfo = null;
     if (took > 0) tcp.stats.tfo_accepted++;
   }

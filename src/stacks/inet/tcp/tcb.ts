@@ -66,7 +66,8 @@ export const TF_INTABLE = 0x100000;
 export const TF_TSVALID = 0x200000;
 /** A retransmission timeout happened and its loss is not yet repaired: RFC 3465's L is 1. */
 export const TF_RTOLOSS = 0x400000;
-
+/** The path lost or repeated something lately: every segment before `quickSeq` is acknowledged at once. */
+export const TF_QUICKACK = 0x800000;
 /** Loss recovery has seen a partial ACK. */
 export const TF_PARTIALACK = 0x1000000;
 /** The user set the size of the send buffer, of the receive buffer: they are left alone (`autotune.ts`). */
@@ -130,6 +131,8 @@ export class Tcb extends Conn {
   lastAckSent = 0;
   /** Largest segment the peer has sent, in bytes: what "a full segment" is for delayed ACKs. */
   rcvMss = 0;
+  /** Valid while TF_QUICKACK is set. */
+  quickSeq = 0;
   /** Duplicate ACKs owed, one for each segment out of order. */
   dupAcksOwed = 0;
 

@@ -89,10 +89,10 @@ function rexmt(tcp: TcpInst, tcb: Tcb): void {
     tcpDrop(tcb, timeoutError(tcb));
     return;
   }
-  // R1: perhaps the route is at fault.
-  if (tcb.rxtShift === config.r1shift) tcb.route = null;
   rttBackoff(tcp, tcb);
   plpmtudTimeout(tcp, tcb);
+  // R1: perhaps the route is at fault. Only now, because the size of segments is made from it.
+  if (tcb.rxtShift === config.r1shift) tcb.route = null;
   // RFC 6298 §5.4, Karn: what is sent twice is not timed.
   tcb.flags &= ~TF_TIMING;
   if (tcb.state <= TCPS_SYN_SENT || tcb.sndUna === tcb.iss) {
