@@ -10,7 +10,8 @@ import { runScript } from './run.ts';
 import { ScriptError } from './source.ts';
 
 const USAGE = `usage: netmod-pkt FILE.pkt ... [--stack=inet|alt|PATH] [--seed=N] [--quiet]
-Runs packetdrill scripts against a stack in virtual time. Default: --stack=inet.`;
+Runs packetdrill scripts against a stack in virtual time; - is standard input. Default: --stack=inet.
+Exit status 0: all passed or were skipped; 1: one failed; 2: one, or an option, cannot be read.`;
 
 interface Options {
   readonly files: readonly string[];
@@ -34,7 +35,7 @@ function readOptions(argv: readonly string[]): Options {
   let quiet = false;
   for (const arg of argv) {
     const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(arg) ?? [];
-    if (name === undefined && !arg.startsWith('-')) files.push(arg);
+    if (name === undefined && (arg === '-' || !arg.startsWith('-'))) files.push(arg);
     else if (name === 'stack' && value !== undefined && value !== '') stack = value;
     else if (name === 'seed' && /^\d{1,10}$/.test(value ?? '')) seed = Number(value);
     else if (name === 'quiet' && value === undefined) quiet = true;
@@ -64,7 +65,7 @@ async function loadStack(name: string): Promise<ModuleSpec> {
 
 async function runFile(file: string, stack: ModuleSpec, options: Options, print: Printer): Promise<number> {
   try {
-    const text = readFileSync(file, 'utf8');
+    const text = read(file);
     const { seed, stack: stackName } = options;
     const result = await runScript(file, text, { stack, stackName, ...(seed === undefined ? {} : { seed }) });
     if (result.kind === 'skipped') {
@@ -79,14 +80,30 @@ async function runFile(file: string, stack: ModuleSpec, options: Options, print:
     if (!options.quiet) print.out(`ok   ${file}`);
     return 0;
   } catch (error) {
-    if (!(error instanceof ScriptError) && !(error instanceof Error && 'code' in error)) throw error;
-    print.err(error.message);
-    return 2;
+    if (error instanceof ScriptError) {
+      print.err(error.message);
+      return 2;
+    }
+    // The stack's, or ours: the other files are still to be run.
+    print.err(`FAIL ${file}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return 1;
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new ScriptError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
 /** The exit status. */
 export async function pktMain(argv: readonly string[], print: Printer): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    print.out(USAGE);
+    return 0;
+  }
   try {
     const options = readOptions(argv);
     const stack = await loadStack(options.stack);

@@ -128,9 +128,12 @@ export class Flows {
   #icmpToWire(icmp: IcmpSpec, flow: Flow): LiveIcmp {
     const { type, code } = icmp;
     const rest = ((icmp.id ?? 0) * 0x10000 + (icmp.seq ?? 0) + (icmp.mtu ?? 0)) >>> 0;
-    if (icmp.quoted === null) return { proto: 'icmp', type, code, rest, payload: pattern(0, icmp.len) };
-    const seq = icmp.quoted.proto === 'tcp' ? flow.toLive(icmp.quoted.seq) : 0;
-    return { proto: 'icmp', type, code, rest, payload: buildQuote(this.#addrs, icmp.quoted, flow.local, flow.remote, seq) };
+    // An error is always about a packet: packetdrill's is the connection's first where the script names none.
+    const first = icmpIsError(type) && icmp.len === 0 ? ({ proto: 'tcp', seq: 0, len: 0 } as const) : null;
+    const quoted = icmp.quoted ?? first;
+    if (quoted === null) return { proto: 'icmp', type, code, rest, payload: pattern(0, icmp.len) };
+    const seq = quoted.proto === 'tcp' ? flow.toLive(quoted.seq) : 0;
+    return { proto: 'icmp', type, code, rest, payload: buildQuote(this.#addrs, quoted, flow.local, flow.remote, seq) };
   }
 
   /** Learns from a packet of the stack what the script's packet says of it: the initial sequence number, and timestamps. */

@@ -21,6 +21,11 @@ export const ICMP_TYPES: ReadonlyMap<string, number> = new Map([
   ['parameter_problem', ICMP_PARAMPROB],
   ['timestamp_request', ICMP_TSTAMP],
   ['timestamp_reply', ICMP_TSTAMPREPLY],
+  // Obsolete (RFC 6918): no stack here knows them, and a script may say so.
+  ['information_request', 15],
+  ['information_reply', 16],
+  ['address_mask_request', 17],
+  ['address_mask_reply', 18],
 ]);
 
 /** Codes of a type by their number. */

@@ -26,17 +26,29 @@ export const FLAG_LETTERS: readonly (readonly [string, number])[] = [
 ];
 
 const UINT32 = 0xffffffff;
+/** RFC 2385. */
+const TCPOPT_MD5 = 19;
 
 export function parsePacket(src: Source): PacketSpec {
   const dir = src.takes('<') ? 'in' : 'out';
   if (dir === 'out') src.expect('>');
   const ip = parseIpInfo(src);
+  const at = src.pos;
+  const quoted = src.looks('[') ? parseQuoted(src) : null;
   const ports = parsePorts(src);
-  return { dir, ip, ports, body: parseBody(src, dir) };
+  const body = parseBody(src, dir);
+  if (quoted === null) return { dir, ip, ports, body };
+  if (body.proto !== 'icmp' || body.quoted !== null) src.fail('a packet in brackets is what one icmp message is about', at);
+  return { dir, ip, ports, body: { ...body, quoted } };
 }
+
+/** `[1:1001(1000)]` or `[udp (100)]`, in front of `icmp` or behind it: the start of what is not about the IP header. */
+const QUOTED = /\[\s*(?:\d|udp)/y;
 
 function parseIpInfo(src: Source): IpInfo {
   const info: { ecn: IpInfo['ecn']; tos: number | null; ttl: number | null } = { ecn: null, tos: null, ttl: null };
+  QUOTED.lastIndex = src.pos;
+  if (QUOTED.test(src.text)) return info;
   const close = src.takes('[') ? ']' : src.takes('(') ? ')' : null;
   if (close === null) return info;
   do {
@@ -168,7 +180,9 @@ function parseTcpOption(src: Source, dir: 'in' | 'out'): TcpOption {
     const type = src.integer("an option's number", 0, 255);
     return { kind: 'raw', type, data: src.takes(':') ? hexBytes(src, src.take(/[0-9a-fA-F]+\b/y) ?? '') : new Uint8Array(0) };
   }
-  const known = "mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack L:R ..., FO cookie, FOEXP cookie, raw N:bytes or '...'";
+  if (src.takes('md5')) return { kind: 'raw', type: TCPOPT_MD5, data: hexBytes(src, src.need(/[0-9a-fA-F]+\b/y, 'a digest')) };
+  const known =
+    "mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack L:R ..., FO cookie, FOEXP cookie, md5 digest, raw N:bytes or '...'";
   return src.fail(`expected a TCP option (${known}), found ${src.found()}`);
 }
 
@@ -179,27 +193,35 @@ function hexBytes(src: Source, hex: string): Uint8Array {
 
 function parseIcmp(src: Source): IcmpSpec {
   const at = src.pos;
-  const name = src.need(/[a-z_]+\b/y, `a type of ICMP message (${[...ICMP_TYPES.keys()].join(', ')})`);
-  const type =
-    ICMP_TYPES.get(name) ?? src.fail(`unknown ICMP type '${name}'; there are ${[...ICMP_TYPES.keys()].join(', ')}`, at);
-  const codes = ICMP_CODES.get(type);
-  let code = 0;
-  if (codes !== undefined) {
-    const codeAt = src.pos;
-    const word = src.take(/[a-z_]+\b/y);
-    const found = word === null ? 0 : codes.indexOf(word);
-    if (found < 0 && word !== 'mtu')
-      src.fail(`unknown code '${word}' of ${name}; there are ${codes.filter(Boolean).join(', ')}`, codeAt);
-    code = found;
+  const types = [...ICMP_TYPES.keys(), 'type_N'].join(', ');
+  const name = src.need(/[a-z_]+\d*\b/y, `a type of ICMP message (${types})`);
+  const type = ICMP_TYPES.get(name) ?? numbered(name, 'type') ?? src.fail(`unknown ICMP type '${name}'; there are ${types}`, at);
+  const codeAt = src.pos;
+  const word = src.take(/(?!(?:mtu|id|seq)\b)[a-z_]+\d*\b/y);
+  const codes = ICMP_CODES.get(type) ?? [];
+  const known = word === null ? 0 : codes.indexOf(word);
+  const code = known >= 0 ? known : numbered(word ?? '', 'code');
+  if (code === null) {
+    return src.fail(`unknown code '${word}' of ${name}; there are ${[...codes.filter(Boolean), 'code_N'].join(', ')}`, codeAt);
   }
   const mtu = src.takes('mtu') ? src.integer('mtu', 0, 65535) : null;
   const id = src.takes('id') ? src.integer('id', 0, 65535) : null;
   const seq = src.takes('seq') ? src.integer('seq', 0, 65535) : null;
   const len = src.looks('(') ? parseLength(src) : 0;
-  let quoted: IcmpSpec['quoted'] = null;
-  if (src.takes('[')) {
-    quoted = src.takes('udp') ? { proto: 'udp', len: parseLength(src) } : { proto: 'tcp', ...parseSeq(src) };
-    src.expect(']');
-  }
-  return { proto: 'icmp', type, code, mtu, id, seq, len, quoted };
+  return { proto: 'icmp', type, code, mtu, id, seq, len, quoted: src.looks('[') ? parseQuoted(src) : null };
+}
+
+/** `type_13`, `code_2`: what has no name, or not the one looked for; one byte. */
+function numbered(word: string, what: 'type' | 'code'): number | null {
+  const [, n] = new RegExp(`^${what}_(\\d{1,3})$`).exec(word) ?? [];
+  return n === undefined || Number(n) > 255 ? null : Number(n);
+}
+
+function parseQuoted(src: Source): IcmpSpec['quoted'] {
+  src.expect('[');
+  const quoted = src.takes('udp')
+    ? ({ proto: 'udp', len: parseLength(src) } as const)
+    : ({ proto: 'tcp', ...parseSeq(src) } as const);
+  src.expect(']');
+  return quoted;
 }

@@ -242,7 +242,8 @@ class Runner {
   /** A script for a host whose card cuts segments expects large ones: it is answered by those that make it up. */
   async #whole(spec: PacketSpec, first: LivePacket, untilMs: number): Promise<LivePacket> {
     const { body } = first;
-    if (spec.body.proto !== 'tcp' || body.proto !== 'tcp' || spec.body.len <= this.#settings.mtu - HEADERS) return first;
+    const { mtu, strictSegments } = this.#settings;
+    if (strictSegments || spec.body.proto !== 'tcp' || body.proto !== 'tcp' || spec.body.len <= mtu - HEADERS) return first;
     let whole: LiveTcp = body;
     while (whole.payload.length < spec.body.len) {
       await this.host.advance(untilMs, () => this.host.sent.length > 0);

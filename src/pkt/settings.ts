@@ -19,6 +19,8 @@ export interface Settings {
   /** Length of a tick of the stack's timestamp clock in milliseconds; 0: the values are not compared. */
   tickMs: number;
   seed: number;
+  /** A packet of the script's that is longer than the MTU stands for itself, not for the segments that make it up. */
+  strictSegments: boolean;
 }
 
 const DEFAULTS: Readonly<Settings> = {
@@ -32,6 +34,7 @@ const DEFAULTS: Readonly<Settings> = {
   toleranceMs: 4,
   tickMs: 0,
   seed: 1,
+  strictSegments: false,
 };
 
 /** Change nothing here. */
@@ -108,7 +111,10 @@ export function readSettings(src: Source, options: readonly OptionSpec[], warnin
   const settings = { ...DEFAULTS };
   for (const { at, name, value } of options) {
     const known = OPTIONS.get(name);
-    if (known !== undefined) {
+    if (name === 'strict_segments') {
+      if (value !== null) src.fail('--strict_segments has no value', at);
+      settings.strictSegments = true;
+    } else if (known !== undefined) {
       const [what, take] = known;
       if (value === null || !take(settings, value)) src.fail(`--${name} is ${what}, not '${value ?? ''}'`, at);
     } else if (HARMLESS.includes(name)) {
@@ -116,7 +122,7 @@ export function readSettings(src: Source, options: readonly OptionSpec[], warnin
     } else {
       const why = Object.hasOwn(REFUSED, name)
         ? REFUSED[name]
-        : `there are ${[...OPTIONS.keys()].map((o) => `--${o}`).join(' ')}`;
+        : `there are ${[...OPTIONS.keys(), 'strict_segments'].map((o) => `--${o}`).join(' ')}`;
       src.fail(`--${name} is not accepted: ${why}`, at);
     }
   }

@@ -17,8 +17,6 @@ const same =
 /** Linux's names without `net.ipv4.`, and what they are here. */
 const LINUX: ReadonlyMap<string, (value: string) => readonly Setting[]> = new Map([
   ['tcp_sack', same('net.inet.tcp.sack.enable')],
-  ['tcp_timestamps', same('net.inet.tcp.rfc1323')],
-  ['tcp_window_scaling', same('net.inet.tcp.rfc1323')],
   ['tcp_ecn', same('net.inet.tcp.ecn.enable')],
   ['tcp_syncookies', same('net.inet.tcp.syncookies')],
   ['tcp_congestion_control', (v) => [['net.inet.tcp.cc.algorithm', v === 'reno' ? 'newreno' : v]]],
@@ -36,6 +34,16 @@ const LINUX: ReadonlyMap<string, (value: string) => readonly Setting[]> = new Ma
       ['net.inet.tcp.fastopen.server_enable', (Number(v) & 2) !== 0 ? '1' : '0'],
     ],
   ],
+]);
+
+/** One switch here has both, so that they can only be asked for as they are, or together by its name. */
+const BOTH = 'net.inet.tcp.rfc1323';
+const OF_BOTH: readonly string[] = ['tcp_timestamps', 'tcp_window_scaling'];
+
+/** FreeBSD's, where a stack has none of that name and this value of it is what is so anyway. */
+const AS_IT_IS: ReadonlyMap<string, string> = new Map([
+  ['net.inet.tcp.hostcache.purgenow', '1'],
+  ['net.inet.tcp.blackhole', '0'],
 ]);
 
 export interface CommandResult {
@@ -77,9 +85,11 @@ function setOne(kernel: Kernel, arg: string): string | null {
     .replaceAll('/', '.');
   const value = arg.slice(eq + 1).replace(/^(["'])(.*)\1$/, '$2');
   if (name.startsWith('net.inet.') || name.startsWith('net.alt.') || name.startsWith('kern.')) return write(kernel, name, value);
-  const ours = LINUX.get(name.replace(/^net\.ipv4\./, ''))?.(value);
+  const linux = name.replace(/^net\.ipv4\./, '');
+  if (OF_BOTH.includes(linux)) return both(kernel, name, value);
+  const ours = LINUX.get(linux)?.(value);
   if (ours === undefined) {
-    const known = [...LINUX.keys()].map((n) => `net.ipv4.${n}`).join(' ');
+    const known = [...LINUX.keys(), ...OF_BOTH].map((n) => `net.ipv4.${n}`).join(' ');
     return `sysctl ${name} is not known here; there are our own (net.inet...), and of Linux's ${known}`;
   }
   for (const [our, v] of ours) {
@@ -89,8 +99,15 @@ function setOne(kernel: Kernel, arg: string): string | null {
   return null;
 }
 
+function both(kernel: Kernel, name: string, value: string): string | null {
+  const now = kernel.sysctl.read(BOTH);
+  if (!isErrno(now) && Number(now.value) === Math.min(1, Number(value))) return null;
+  return `sysctl ${name}=${value}: timestamps and window scaling go together here, by ${BOTH}`;
+}
+
 function write(kernel: Kernel, name: string, value: string): string | null {
   const now = kernel.sysctl.read(name);
+  if (isErrno(now) && AS_IT_IS.get(name) === value) return null;
   if (isErrno(now)) return `this stack has no sysctl ${name} (${now})`;
   const typed =
     typeof now.value === 'number' ? Number(value) : typeof now.value === 'boolean' ? value !== '0' && value !== 'false' : value;

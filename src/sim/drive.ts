@@ -40,9 +40,16 @@ export class TimeDriver {
   readonly #waiters = new Set<Waiter>();
   #driving = false;
   #held = 0;
+  /** What ends the drive, in a box: anything may be thrown. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(world: SimWorld) {
     this.#world = world;
+  }
+
+  /** Ends `drive`, which rejects with this. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
   }
 
   /** Virtual time stands still until `work` is settled. */
@@ -86,6 +93,7 @@ export class TimeDriver {
     const world = this.#world;
     for (;;) {
       await this.#settle(state);
+      if (this.#failure !== null) throw this.#failure.error;
       if (state.done) return;
       if (this.#answerWaiters()) continue;
       if (world.nowMs() > endMs) throw new SimulationStuck(`not done after ${maxMs} ms of virtual time`);
@@ -101,7 +109,7 @@ export class TimeDriver {
   async #settle(state: { readonly done: boolean }): Promise<void> {
     let seen = this.#world.activity();
     let quiet = 0;
-    for (let turn = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !state.done; turn++) {
+    for (let turn = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !state.done && this.#failure === null; turn++) {
       await scheduler.yield();
       this.#world.settle();
       const now = this.#world.activity();
@@ -130,7 +138,7 @@ export class TimeDriver {
     const seen = this.#world.activity();
     for (let ms = 0; ms < NOTHING_LEFT_MS; ms++) {
       await hostSleep(1);
-      if (state.done || this.#world.activity() !== seen) return true;
+      if (state.done || this.#failure !== null || this.#world.activity() !== seen) return true;
     }
     return false;
   }

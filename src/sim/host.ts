@@ -10,7 +10,7 @@ import type { Link, LinkInfo } from '../kern/ifnet/link.ts';
 import { Kernel } from '../kern/kernel.ts';
 import type { ModuleSpec } from '../kern/module.ts';
 import type { Lookup } from '../node/connect.ts';
-import { type Dgram, createDgram } from '../node/dgram.ts';
+import type { Dgram } from '../node/dgram.ts';
 import { type NetAgent, listenHttp } from '../node/http.ts';
 import type { ListenOptions, Net, NetServer } from '../node/net.ts';
 import { netmodModule as alt } from '../stacks/alt/module.ts';
@@ -19,7 +19,7 @@ import { parsePrefix } from '../wire/addrtext.ts';
 import { Capture } from './capture.ts';
 import type { Place } from './cable.ts';
 import { type Observer, observe } from './observer.ts';
-import { hostHttp, hostNet } from './web.ts';
+import { hostDgram, hostHttp, hostNet } from './web.ts';
 
 export interface HostOptions {
   /** `inet` (the default), `alt`, or the module of a stack of one's own. */
@@ -66,7 +66,7 @@ export class SimHost implements Place {
     const failure = this.kernel.modules.preload(spec) ?? this.kernel.boot();
     if (failure !== null) throw new Error(`${name}: ${failure.message}`);
     this.net = hostNet(this.kernel, context.lookup);
-    this.dgram = createDgram(this.kernel);
+    this.dgram = hostDgram(this.kernel, context.lookup);
     const { http, agent } = hostHttp(this.net);
     this.http = http;
     this.agent = agent;

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Capture } from './capture.ts';
 import { DRIVE_MAX_MS, Simulation, type SimulationOptions } from './simulation.ts';
+import { catchStrays } from './strays.ts';
 import { installGlobals } from './timers.ts';
 
 export interface SimulateOptions extends Omit<SimulationOptions, 'seed' | 'onHost'> {
@@ -15,7 +16,10 @@ export interface SimulateOptions extends Omit<SimulationOptions, 'seed' | 'onHos
   readonly runs?: number;
   /** Virtual time that one run may take, milliseconds. Default: an hour. */
   readonly maxMs?: number;
-  /** Virtual `setTimeout`, `setInterval`, `Date` and `performance.now` in the place of the global ones. Default true. */
+  /**
+   * Virtual `setTimeout`, `setInterval`, `Date`, `performance.now` and `AbortSignal.timeout` in the place of the global ones, and errors
+   * of the process that nobody handles end the simulation. Default true.
+   */
   readonly globals?: boolean;
 }
 
@@ -59,11 +63,13 @@ async function simulateOnce<T>(
     ...(pcapDir === undefined || pcapDir === '' ? {} : { onHost: (host) => void captures.set(host.name, host.capture()) }),
   });
   const restore = globals ? installGlobals(sim.world) : () => undefined;
+  const release = globals ? catchStrays((error) => sim.fail(error)) : () => undefined;
   try {
     return await sim.drive((async () => scenario(sim))(), maxMs);
   } catch (error) {
     throw withSeed(error, sim);
   } finally {
+    release();
     restore();
     for (const host of sim.hosts()) host.agent.destroy();
     if (pcapDir !== undefined) writeCaptures(pcapDir, seed, captures);

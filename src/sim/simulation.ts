@@ -163,6 +163,11 @@ export class Simulation {
     return this.#driver.drive(work, maxMs);
   }
 
+  /** Ends `drive`, which rejects with this error. */
+  fail(error: unknown): void {
+    this.#driver.fail(error);
+  }
+
   /** While time is driven: waits for a condition, at most `maxMs`; answers whether it holds. */
   until(pred: () => boolean, maxMs = Infinity): Promise<boolean> {
     return this.#driver.until(pred, maxMs);

@@ -17,13 +17,17 @@ export class VirtualTimer {
   #cancel: (() => void) | null = null;
   #closed = false;
   #ref = true;
+  #id: number | null = null;
+  readonly #ids: TimerIds | null;
 
-  constructor(world: SimWorld, fire: () => void, delayMs: number, repeat: boolean) {
+  constructor(world: SimWorld, fire: () => void, delayMs: number, repeat: boolean, ids: TimerIds | null = null) {
     this.#world = world;
+    this.#ids = ids;
     this.#fire = fire;
     this.#repeat = repeat;
-    // As Node: what is no delay is 1 ms.
-    this.#delayMs = delayMs >= 1 && delayMs <= 0x7fffffff ? delayMs : 1;
+    // As Node: a text counts as its number, and what is no delay is 1 ms.
+    const ms = Number(delayMs);
+    this.#delayMs = ms >= 1 && ms <= 0x7fffffff ? ms : 1;
     this.#set();
   }
 
@@ -31,6 +35,7 @@ export class VirtualTimer {
     this.#cancel = this.#world.after(this.#delayMs, () => {
       this.#cancel = null;
       if (this.#repeat) this.#set();
+      else this.#forget();
       this.#fire();
     });
   }
@@ -47,7 +52,12 @@ export class VirtualTimer {
     this.#closed = true;
     this.#cancel?.();
     this.#cancel = null;
+    this.#forget();
     return this;
+  }
+
+  #forget(): void {
+    if (this.#id !== null) this.#ids?.delete(this.#id);
   }
 
   ref(): this {
@@ -67,21 +77,52 @@ export class VirtualTimer {
   [Symbol.dispose](): void {
     this.close();
   }
+
+  /** A number that `clearTimeout` takes too, from `globalThis`; only timers that were asked for it have one. */
+  [Symbol.toPrimitive](): number {
+    if (this.#id === null) {
+      this.#id = (this.#ids?.next ?? 0) + 1;
+      if (this.#ids !== null) {
+        this.#ids.next = this.#id;
+        this.#ids.set(this.#id, this);
+      }
+    }
+    return this.#id;
+  }
+}
+
+/** Timers by their numbers. */
+class TimerIds extends Map<number, VirtualTimer> {
+  /** The number given last: far from those of Node's own timers. */
+  next = 2 ** 40;
 }
 
 export class VirtualTimers {
   readonly #world: SimWorld;
+  readonly #ids = new TimerIds();
 
   constructor(world: SimWorld) {
     this.#world = world;
   }
 
   setTimeout<A extends unknown[]>(fn: TimerCallback<A>, delayMs = 1, ...args: A): VirtualTimer {
-    return new VirtualTimer(this.#world, () => fn(...args), delayMs, false);
+    return new VirtualTimer(this.#world, () => fn(...args), delayMs, false, this.#ids);
   }
 
   setInterval<A extends unknown[]>(fn: TimerCallback<A>, delayMs = 1, ...args: A): VirtualTimer {
-    return new VirtualTimer(this.#world, () => fn(...args), delayMs, true);
+    return new VirtualTimer(this.#world, () => fn(...args), delayMs, true, this.#ids);
+  }
+
+  /** A timer, or its number; anything else is none of these timers. */
+  find(timer: unknown): VirtualTimer | undefined {
+    return timer instanceof VirtualTimer ? timer : this.#ids.get(Number(timer));
+  }
+
+  /** As `AbortSignal.timeout`. */
+  abortAfter(ms: number): AbortSignal {
+    const controller = new AbortController();
+    this.setTimeout(() => controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError')), ms);
+    return controller.signal;
   }
 
   sleep(ms: number): Promise<void> {
@@ -94,7 +135,7 @@ const VIRTUAL: unique symbol = Symbol('netmod virtual timer');
 type Marked = { [VIRTUAL]?: true };
 
 /**
- * Puts virtual `setTimeout`, `setInterval`, `Date` and `performance.now` in the place of the global ones; answers how to take them back.
+ * Puts virtual `setTimeout`, `setInterval`, `Date`, `performance.now` and `AbortSignal.timeout` in the place of the global ones; answers how to take them back.
  * Throws while another simulation of the process has done the same. What Node keeps inside (`node:timers`, its `http`) is not
  * touched.
  */
@@ -108,8 +149,11 @@ export function installGlobals(world: SimWorld): () => void {
   const { clearTimeout, clearInterval } = globalThis;
   const clear =
     (otherwise: (timer: never) => void) =>
-    (timer: unknown): void =>
-      timer instanceof VirtualTimer ? void timer.close() : otherwise(timer as never);
+    (timer: unknown): void => {
+      const ours = timer === undefined || timer === null ? undefined : timers.find(timer);
+      if (ours === undefined) otherwise(timer as never);
+      else ours.close();
+    };
   const ours: Record<string, unknown> = {
     setTimeout: Object.assign((fn: TimerCallback, ms?: number, ...args: unknown[]) => timers.setTimeout(fn, ms, ...args), {
       [VIRTUAL]: true,
@@ -126,7 +170,10 @@ export function installGlobals(world: SimWorld): () => void {
   const before = new Map(Object.keys(ours).map((name) => [name, real[name]]));
   Object.assign(real, ours);
   Object.defineProperty(performance, 'now', { configurable: true, value: () => world.nowMs() });
+  const { timeout } = AbortSignal;
+  AbortSignal.timeout = (ms) => timers.abortAfter(ms);
   return () => {
+    AbortSignal.timeout = timeout;
     for (const [name, value] of before) real[name] = value;
     delete (performance as { now?: unknown }).now;
   };

@@ -1,10 +1,12 @@
 /**
- * Node's `net` and `http` as a host of a simulation has them. `http` is Node's own with other sockets under it: servers listen on the
+ * Node's `net`, `dgram` and `http` as a host of a simulation has them. `http` is Node's own with other sockets under it: servers listen on the
  * host, and requests leave from it unless they bring an agent.
  */
 import http from 'node:http';
 import type { Kernel } from '../kern/kernel.ts';
+import { isIP } from '../node/address.ts';
 import { type ConnectArgs, type Lookup, type SocketOptions, normalizeConnect } from '../node/connect.ts';
+import { type Dgram, DgramSocket } from '../node/dgram.ts';
 import { NetAgent } from '../node/http.ts';
 import { type ConnectOptions, type Net, type NetServer, NetSocket, createNet } from '../node/net.ts';
 
@@ -23,6 +25,40 @@ export function hostNet(kernel: Kernel, lookup: Lookup): Net {
   }
   const connect = (...args: ConnectArgs): NetSocket => new Socket(normalizeConnect(args).options).connect(...args);
   return { ...createNet(kernel), Socket, connect, createConnection: connect };
+}
+
+/** `createDgram`, with names that `lookup` knows as destinations. */
+export function hostDgram(kernel: Kernel, lookup: Lookup): Dgram {
+  class Socket extends DgramSocket {
+    override send(...args: Parameters<DgramSocket['send']>): void {
+      const [msg, ...rest] = args;
+      if (this.#named(rest)) super.send(msg, ...rest);
+    }
+
+    override connect(...args: unknown[]): void {
+      if (this.#named(args)) super.connect(...args);
+    }
+
+    /** Puts an address in the place of a name; false if nobody has that name, which the callback is told, or who hears of errors. */
+    #named(args: unknown[]): boolean {
+      const at = args.findIndex((arg) => typeof arg === 'string');
+      const name = args[at];
+      if (typeof name !== 'string' || name === '' || name === 'localhost' || isIP(name) !== 0) return true;
+      let error: Error | null = null;
+      lookup(name, { family: 4, all: false }, (err, address) => {
+        error = err;
+        args[at] = address;
+      });
+      if (error === null) return true;
+      const done = args.findLast((arg) => typeof arg === 'function') as ((err: Error) => void) | undefined;
+      process.nextTick(() => (done === undefined ? this.emit('error', error) : done(error as unknown as Error)));
+      return false;
+    }
+  }
+  return {
+    Socket,
+    createSocket: (type, onMessage) => new Socket(kernel, typeof type === 'string' ? { type } : type, onMessage ?? null),
+  };
 }
 
 /** Node's check of slow clients goes by the host's clock, where no time passes; longest interval of a timer. */

@@ -113,6 +113,12 @@ describe('packets', () => {
       mtu: 1200,
       quoted: { proto: 'tcp', seq: 1, len: 1460 },
     });
+    const quoted = { proto: 'tcp', seq: 1, len: 1460 };
+    expect(packet('0 < [1:1461(1460)] icmp unreachable frag_needed mtu 1200').body).toMatchObject({ code: 4, mtu: 1200, quoted });
+    expect(packet('0 < [ect0] [1:1461(1460)] icmp unreachable')).toMatchObject({ ip: { ecn: 2 }, body: { code: 0, quoted } });
+    expect(packet('0 < icmp type_13 code_255').body).toMatchObject({ type: 13, code: 255, quoted: null });
+    expect(packet('0 < icmp information_request').body).toMatchObject({ type: 15 });
+    expect(packet('0 < icmp unreachable mtu 1200').body).toMatchObject({ code: 0, mtu: 1200 });
     expect(packet('0 > icmp echo_reply id 1 seq 2 (56)').body).toMatchObject({ type: 0, id: 1, seq: 2, len: 56 });
   });
 
@@ -133,6 +139,9 @@ describe('packets', () => {
     ['0 < gre . 1:1(0) ack 1 win 5', 'gre headers cannot be written here'],
     ['0 < icmp unreachable nowhere', "unknown code 'nowhere' of unreachable; there are net_unreachable"],
     ['0 < icmp hello', "unknown ICMP type 'hello'"],
+    ['0 < icmp type_256', "unknown ICMP type 'type_256'"],
+    ['0 < [1:2(1)] . 1:1(0) ack 1 win 5', 'a packet in brackets is what one icmp message is about'],
+    ['0 < [1:2(1)] icmp unreachable [1:2(1)]', 'a packet in brackets is what one icmp message is about'],
     ['0 < [ect7] . 1:1(0) ack 1 win 5', 'expected noecn, ect0, ect1, ect01, ce, tos N or ttl N'],
   ])('%s', (text, message) => {
     expect(refusal(text)).toContain(message);

@@ -117,6 +117,38 @@ describe('what is not part of the language here', () => {
   });
 });
 
+describe('scripts as others write them', () => {
+  const CONNECTING = `0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0
++0 connect(3, ..., ...) = -1 EINPROGRESS (Operation now in progress)
++0 > S 0:0(0) <...>
+`;
+
+  it('an ICMP error that names no packet is about the first', async () => {
+    const script = `${CONNECTING}+0 < icmp unreachable port_unreachable\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]) = 0`;
+    expect(await run(script)).toMatchObject({ kind: 'passed' });
+  });
+
+  it('a digest that nobody asked for is no reason to refuse a segment', async () => {
+    const digest = '<md5 000102030405060708090a0b0c0d0e0f,nop,nop>';
+    const script = `${CONNECTED}+0 < . 1:1001(1000) ack 1 win 65535 ${digest}\n+0 read(4, ..., 1000) = 1000`;
+    expect(await run(script)).toMatchObject({ kind: 'passed' });
+  });
+
+  it('--strict_segments: a long packet stands for itself', async () => {
+    const script = `${CONNECTED}+0 write(4, ..., 2000) = 2000\n+0 > P. 1:2001(2000) ack 1`;
+    expect(await run(script)).toMatchObject({ kind: 'passed' });
+    expect(await failure(`--strict_segments\n${script}`)).toContain('flags are ., not P.');
+  });
+
+  it('sysctls of others: what is so anyway is taken, what is half of ours is not', async () => {
+    const before = '0 `sysctl -w net.inet.tcp.hostcache.purgenow=1 net.inet.tcp.blackhole=0 net.ipv4.tcp_timestamps=1`\n';
+    expect(await run(before + CONNECTED)).toMatchObject({ kind: 'passed' });
+    await expect(run('0 `sysctl net.ipv4.tcp_timestamps=0`')).rejects.toThrow('go together here, by net.inet.tcp.rfc1323');
+    await expect(run('0 `sysctl net.inet.tcp.blackhole=1`')).rejects.toThrow('has no sysctl net.inet.tcp.blackhole');
+  });
+});
+
 describe('netmod-pkt', () => {
   let dir = '';
   beforeAll(() => {
@@ -147,6 +179,22 @@ describe('netmod-pkt', () => {
     const done = spawnSync(process.execPath, ['--import', loader, main, 'fail.pkt', '--quiet'], { cwd: dir, encoding: 'utf8' });
     expect(done.status).toBe(1);
     expect(done.stderr).toMatch(/^FAIL fail\.pkt:8: not as expected\n {2}expected/);
+  });
+
+  it('reads standard input, helps, and names what it cannot read', async () => {
+    const main = resolve(import.meta.dirname, '../../src/pkt/main.ts');
+    const loader = resolve(import.meta.dirname, '../support/ts-register.mjs');
+    const done = spawnSync(process.execPath, ['--import', loader, main, '-'], { cwd: dir, encoding: 'utf8', input: CONNECTED });
+    expect(done).toMatchObject({ status: 0, stdout: 'ok   -\n' });
+    const help = await netmodPkt('--help');
+    expect(help).toMatchObject({ status: 0, stderr: '' });
+    expect(help.stdout).toMatch(/^usage: netmod-pkt FILE\.pkt/);
+    expect(await netmodPkt('missing.pkt', 'good.pkt')).toMatchObject({
+      status: 2,
+      stdout: 'ok   good.pkt\n',
+      stderr: expect.stringMatching(/^cannot read missing\.pkt: ENOENT/) as string,
+    });
+    expect((await netmodPkt(dir)).stderr).toMatch(/^cannot read .*EISDIR/);
   });
 
   it('0: all passed or were skipped', async () => {

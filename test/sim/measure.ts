@@ -35,6 +35,10 @@ function drain(so: Socket): number {
   }
 }
 
+/** Environment of a host whose TCP uses this congestion control. */
+const withCc = (cc: string | undefined): { readonly env?: Readonly<Record<string, string>> } =>
+  cc === undefined ? {} : { env: { 'net.inet.tcp.cc.algorithm': cc } };
+
 export interface Path {
   readonly rateBps: number;
   readonly rttMs: number;
@@ -44,9 +48,9 @@ export interface Path {
 }
 
 /** Bits per second of `bytes` from one host to another, at most `maxMs`. */
-export function goodput(seed: number, stacks: Stacks, path: Path, bytes: number, maxMs: number): number {
+export function goodput(seed: number, stacks: Stacks, path: Path, bytes: number, maxMs: number, cc?: string): number {
   const sim = new Simulation({ seed });
-  const [a, b] = [sim.host('a', { stack: stacks[0] }), sim.host('b', { stack: stacks[1] })];
+  const [a, b] = [sim.host('a', { stack: stacks[0], ...withCc(cc) }), sim.host('b', { stack: stacks[1] })];
   const { rttMs, ...rest } = path;
   sim.link(a, b, { ...rest, delayMs: rttMs / 2 });
   const listener = listen(b, 80);
@@ -71,8 +75,15 @@ export interface Shares {
   readonly used: number;
 }
 
-/** Flows with these stacks, from a host each to a host each, through one trunk; the first seconds do not count. */
-export function share(seed: number, flows: readonly Stacks[], path: Path, warmMs: number, measureMs: number): Shares {
+/** Flows with these stacks, from a host each to a host each, through one trunk; the first seconds do not count. `ccs`: of each sender. */
+export function share(
+  seed: number,
+  flows: readonly Stacks[],
+  path: Path,
+  warmMs: number,
+  measureMs: number,
+  ccs: readonly string[] = [],
+): Shares {
   const sim = new Simulation({ seed });
   const near = sim.network();
   const far = near.extend({
@@ -84,7 +95,7 @@ export function share(seed: number, flows: readonly Stacks[], path: Path, warmMs
   const bytes: number[] = [];
   const pairs: [Socket, Socket][] = [];
   for (const [i, stacks] of flows.entries()) {
-    const [a, b] = [sim.host(`a${i}`, { stack: stacks[0] }), sim.host(`b${i}`, { stack: stacks[1] })];
+    const [a, b] = [sim.host(`a${i}`, { stack: stacks[0], ...withCc(ccs[i]) }), sim.host(`b${i}`, { stack: stacks[1] })];
     near.join(a, { rateBps: path.rateBps * 10 });
     far.join(b, { rateBps: path.rateBps * 10 });
     bytes.push(0);

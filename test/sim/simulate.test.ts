@@ -63,6 +63,25 @@ describe('time', () => {
     expect(Number(process.hrtime.bigint() - began) / 1e6).toBeLessThan(10_000);
   });
 
+  it('timers have numbers to clear them by, and AbortSignal.timeout is virtual', async () => {
+    const { timeout } = AbortSignal;
+    await simulate(async (sim) => {
+      const fired: string[] = [];
+      clearTimeout(Number(setTimeout(() => fired.push('number'), 10)));
+      clearInterval(String(Number(setInterval(() => fired.push('text'), 10))));
+      clearTimeout(undefined);
+      setTimeout(() => fired.push('kept'), '20' as unknown as number);
+      const signal = AbortSignal.timeout(5000);
+      await sim.sleep(4999);
+      expect(fired).toEqual(['kept']);
+      expect(signal.aborted).toBe(false);
+      await sim.sleep(1);
+      expect(signal.aborted).toBe(true);
+      expect(signal.reason).toMatchObject({ name: 'TimeoutError' });
+    });
+    expect(AbortSignal.timeout).toBe(timeout);
+  });
+
   it('leaves the global timers alone when told so, and two simulations cannot have them at once', async () => {
     await simulate({ globals: false }, async (sim) => {
       expect(setTimeout).toBe(realSetTimeout);
@@ -138,6 +157,27 @@ describe('programs', () => {
       sender.send('two', 53, server.address);
       await sim.sleep(1000);
       expect(more).toBe(0);
+    });
+  });
+
+  it('dgram finds hosts by name, as net does', async () => {
+    await simulate(async (sim) => {
+      const { client, server } = two(sim);
+      const socket = server.dgram.createSocket('udp4').bind(53);
+      const said: string[] = [];
+      socket.on('message', (message) => said.push(String(message)));
+      const sender = client.dgram.createSocket('udp4');
+      sender.send('one', 53, 'server');
+      sender.send('-two-', 1, 3, 53, 'server');
+      const connected = client.dgram.createSocket('udp4');
+      connected.connect(53, 'server', () => connected.send('three'));
+      await sim.sleep(1000);
+      expect(said).toEqual(['one', 'two', 'three']);
+      expect(connected.remoteAddress()).toMatchObject({ address: server.address, port: 53 });
+      const error = await new Promise((resolve) => sender.send('x', 53, 'nowhere', resolve));
+      expect(error).toMatchObject({ code: 'ENOTFOUND' });
+      sender.send('x', 53, 'nowhere');
+      expect(await once(sender, 'error')).toMatchObject([{ code: 'ENOTFOUND' }]);
     });
   });
 
@@ -247,6 +287,29 @@ describe('failures', () => {
     });
     expect((await failure(inCallback)).message).toMatch(/^in a callback\n\(seed/);
     expect((await failure(simulate(() => Promise.reject('a text' as unknown as Error)))).message).toMatch(/^a text\n\(seed/);
+  });
+
+  it('come from what nobody handles: async handlers, error events without a listener', async () => {
+    const listeners = () => [process.listeners('uncaughtException'), process.listeners('unhandledRejection')];
+    const before = listeners();
+    const handler = simulate({ seed: 4 }, async (sim) => {
+      const { client, server } = two(sim);
+      server.net
+        .createServer(() => {
+          void sim.sleep(10).then(() => Promise.reject(new Error('in an async handler')));
+        })
+        .listen(7);
+      await text(client.net.connect(7, 'server'));
+    });
+    const message = /\n\(seed 4, \d+ ms of virtual time; to replay: NETMOD_SEED=4\)$/;
+    expect((await failure(handler)).message).toMatch(/^in an async handler\n/);
+    await expect(handler).rejects.toThrow(message);
+    const event = simulate({ seed: 4 }, async (sim) => {
+      two(sim).client.net.connect(7, 'server');
+      await sim.sleep(1000);
+    });
+    await expect(event).rejects.toMatchObject({ code: 'ECONNREFUSED', message: expect.stringMatching(message) as string });
+    expect(listeners()).toEqual(before);
   });
 
   it('say when a program waits for ever, or takes too long', async () => {
