@@ -44,6 +44,8 @@ enum {
   FRAME_STEP = 64,        /* frames lie this far apart, or a multiple */
   FRAME_MAX = 65536 + 64, /* largest frame that the kernel hands over, with its virtio header */
   MAX_FRAGS = 4,
+  SINGLE_MAX = 2048, /* longest frame of a conversation, a question and an answer at a time */
+  SINGLES = 16,      /* so many lone frames in a row are one, and of the reads that would find nothing only each so many-th is made */
   SPIN_TOTAL_US = 1000, /* busy polling lets the event loop go on after this, however busy the device is */
 };
 
@@ -68,6 +70,7 @@ struct tap {
   bool uso; /* the kernel cuts datagrams */
   bool started, paused, closing, env_gone;
   int64_t spin_us;
+  unsigned singles; /* batches in a row that were one short frame */
   struct uv_handle_s *poll;
   napi_async_cleanup_hook_handle hook;
   napi_async_context async;
@@ -267,7 +270,9 @@ static int read_batch(struct tap *t, int *gone) {
   const size_t hdr = t->vnet ? VNET_HDR : 0;
   size_t pos = 0;
   int n = 0;
-  while (n < BATCH && pos + VNET_HDR + FRAME_MAX <= t->rx.len) {
+  /* Whatever is there besides is reported by the next poll. */
+  const int limit = t->singles > SINGLES && t->singles % SINGLES != 0 ? 1 : BATCH;
+  while (n < limit && pos + VNET_HDR + FRAME_MAX <= t->rx.len) {
     uint8_t *at = t->rx.data + pos + VNET_HDR - hdr;
     ssize_t got = read(t->fd, at, FRAME_MAX);
     if (got < 0) {
@@ -294,6 +299,7 @@ static int read_batch(struct tap *t, int *gone) {
     n++;
     pos += (VNET_HDR + (size_t)got + FRAME_STEP - 1) & ~(size_t)(FRAME_STEP - 1);
   }
+  if (n > 0) t->singles = n == 1 && pos <= SINGLE_MAX ? t->singles + 1 : 0;
   return n;
 }
 
@@ -379,124 +385,7 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
 
 /* ---- sending ---- */
 
-struct payload {
-  struct iovec iov[1 + USO_MAX];
-  int n;
-};
-_Static_assert(2 + MAX_FRAGS <= 1 + USO_MAX, "a frame with all its slices has to fit");
-
-/* Appends the slices of a frame. They lie in buffers of JavaScript's own, which are looked at each time. */
-static bool add_frags(napi_env env, napi_value buffers, const int32_t *entry, struct payload *p) {
-  const int32_t nfrags = entry[TX_NFRAGS];
-  const int32_t *frag = entry + TX_FRAGS;
-  for (int32_t i = 0; i < nfrags; i++, frag += 3) {
-    napi_value value;
-    napi_typedarray_type type;
-    bool is = false;
-    size_t len = 0;
-    void *data = NULL;
-    if (frag[0] < 0 || frag[1] < 0 || frag[2] < 0 || napi_get_element(env, buffers, (uint32_t)frag[0], &value) != napi_ok ||
-        napi_is_typedarray(env, value, &is) != napi_ok || !is ||
-        napi_get_typedarray_info(env, value, &type, &len, &data, NULL, NULL) != napi_ok || type != napi_uint8_array ||
-        (size_t)frag[1] > len || (size_t)frag[2] > len - (size_t)frag[1])
-      return false;
-    if (frag[2] == 0) continue;
-    p->iov[p->n].iov_base = (uint8_t *)data + frag[1];
-    p->iov[p->n++].iov_len = (size_t)frag[2];
-  }
-  return true;
-}
-
-/* The contiguous part lies in one slot of the slab, whole. */
-static bool entry_valid(const struct tap *t, const int32_t *e) {
-  if (e[TX_OFF] < 0 || e[TX_LEN] < ETHER_HDR || e[TX_LEN] > t->tx_slot || e[TX_NFRAGS] < 0 || e[TX_NFRAGS] > MAX_FRAGS) return false;
-  return (size_t)e[TX_OFF] + (size_t)e[TX_LEN] <= t->tx.len && e[TX_OFF] % t->tx_slot + e[TX_LEN] <= t->tx_slot;
-}
-
-/* Writes one frame: 0, or an errno. The virtio header goes in front of it, where the slot has room, so that one piece is written. */
-static int write_frame(struct tap *t, napi_env env, napi_value buffers, const int32_t *e) {
-  struct virtio_net_hdr h;
-  struct payload p;
-  uint8_t *at = t->tx.data + e[TX_OFF];
-  size_t len = (size_t)e[TX_LEN];
-  ssize_t done;
-  p.n = 0;
-  if (t->vnet) {
-    h.flags = (uint8_t)e[TX_FLAGS];
-    h.gso_type = (uint8_t)e[TX_GSO_TYPE];
-    h.hdr_len = (uint16_t)e[TX_HDR_LEN];
-    h.gso_size = (uint16_t)e[TX_GSO_SIZE];
-    h.csum_start = (uint16_t)e[TX_CSUM_START];
-    h.csum_offset = (uint16_t)e[TX_CSUM_OFFSET];
-    if (e[TX_OFF] % t->tx_slot >= VNET_HDR) {
-      at -= VNET_HDR;
-      len += VNET_HDR;
-      memcpy(at, &h, VNET_HDR);
-    } else {
-      p.iov[p.n].iov_base = &h;
-      p.iov[p.n++].iov_len = VNET_HDR;
-    }
-  }
-  p.iov[p.n].iov_base = at;
-  p.iov[p.n++].iov_len = len;
-  if (e[TX_NFRAGS] > 0 && !add_frags(env, buffers, e, &p)) return EINVAL;
-  do {
-    done = p.n == 1 ? write(t->fd, at, len) : writev(t->fd, p.iov, p.n);
-  } while (done < 0 && errno == EINTR);
-  return done < 0 ? errno : 0;
-}
-
-/* Is this entry a datagram that can be merged? Where its UDP header is, or 0. */
-static size_t mergeable(const struct tap *t, const int32_t *e) {
-  if (e[TX_FLAGS] != VIRTIO_NET_HDR_F_NEEDS_CSUM || e[TX_GSO_TYPE] != 0 || e[TX_NFRAGS] != 0 || !entry_valid(t, e)) return 0;
-  return uso_l4(t->tx.data + e[TX_OFF], (size_t)e[TX_LEN], (unsigned)e[TX_CSUM_START], (unsigned)e[TX_CSUM_OFFSET]);
-}
-
-/*
- * Writes the datagrams of one flow that begin at `e` as one frame, if there are two at least: how many there were, or 0 and nothing was
- * written. `*err` is an errno, or 0.
- */
-static int write_merged(struct tap *t, const int32_t *e, int left, int *err) {
-  const size_t l4 = mergeable(t, e);
-  uint8_t *first = t->tx.data + e[TX_OFF];
-  const size_t data = l4 + UDP_HDR;
-  struct virtio_net_hdr h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_UDP_L4};
-  struct payload p;
-  size_t more = 0;
-  ssize_t done;
-  int n = 1;
-  /* The virtio header goes in front of the frame, as in write_frame. */
-  if (l4 == 0 || e[TX_OFF] % t->tx_slot < VNET_HDR) return 0;
-  for (const int32_t *next = e + TX_STRIDE; n < left && n < USO_MAX; n++, next += TX_STRIDE) {
-    const size_t len = (size_t)next[TX_LEN];
-    if (next[TX_LEN] > e[TX_LEN] || mergeable(t, next) != l4) break;
-    const uint8_t *f = t->tx.data + next[TX_OFF];
-    if (!uso_same_flow(first, f, l4, (unsigned)n) || (size_t)e[TX_LEN] - 14 + more + len - data > USO_IP_MAX) break;
-    p.iov[n].iov_base = (uint8_t *)f + data;
-    p.iov[n].iov_len = len - data;
-    more += len - data;
-    /* Only the last may be shorter. */
-    if (next[TX_LEN] < e[TX_LEN]) {
-      n++;
-      break;
-    }
-  }
-  if (n == 1) return 0;
-  uso_grow(first, l4, more);
-  h.hdr_len = (uint16_t)data;
-  h.gso_size = (uint16_t)((size_t)e[TX_LEN] - data);
-  h.csum_start = (uint16_t)l4;
-  h.csum_offset = 6;
-  memcpy(first - VNET_HDR, &h, VNET_HDR);
-  p.iov[0].iov_base = first - VNET_HDR;
-  p.iov[0].iov_len = VNET_HDR + (size_t)e[TX_LEN];
-  do {
-    done = writev(t->fd, p.iov, n);
-  } while (done < 0 && errno == EINTR);
-  *err = done < 0 ? errno : 0;
-  if (done >= 0) count_n(t, ST_TX_MERGED, n);
-  return n;
-}
+#include "transmit.h"
 
 /* writeBatch(id, n, buffers): frames that were dealt with. Fewer than n: the device takes no more for now. */
 static napi_value js_write_batch(napi_env env, napi_callback_info info) {

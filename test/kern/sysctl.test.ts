@@ -31,7 +31,13 @@ describe('sysctl tree', () => {
     const { tree } = setUp();
     const { leaf, box } = int('net.inet.tcp.mssdflt', 'rw', 536);
     expect(tree.add(leaf)).toBeTypeOf('function');
-    expect(tree.read('net.inet.tcp.mssdflt')).toEqual({ name: leaf.name, value: 536, descr: leaf.descr, type: 'int', flags: 'rw' });
+    expect(tree.read('net.inet.tcp.mssdflt')).toEqual({
+      name: leaf.name,
+      value: 536,
+      descr: leaf.descr,
+      type: 'int',
+      flags: 'rw',
+    });
     expect(tree.write('net.inet.tcp.mssdflt', 1460)).toMatchObject({ value: 536 });
     expect(tree.write('net.inet.tcp.mssdflt', '2k')).toMatchObject({ value: 1460 });
     expect(box.value).toBe(2048);

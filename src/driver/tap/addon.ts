@@ -13,6 +13,8 @@ export const RX_GSO_SIZE = 4;
 export const RX_STRIDE = 5;
 /** Most frames in one callback. */
 export const RX_BATCH = 64;
+/** Room for the longest frame with all that comes with it: a batch ends when the buffer has less. */
+export const RX_FRAME_MAX = 65536 + 128;
 
 /** Ints per frame in the transmit table; behind them, per slice: index of its buffer, offset, length. */
 export const TX_OFF = 0;

@@ -20,7 +20,17 @@ import {
   linkInterface,
 } from '../../kern/ifnet/link.ts';
 import { bindObject, defineClass } from '../../kern/kobj.ts';
-import { MAX_FRAGS, PKT_CSUM_OK, RxPacket, TX_CSUM, TX_SLOT, TX_TSO4, TX_TSO6, type TxPacket } from '../../kern/packet.ts';
+import {
+  MAX_FRAGS,
+  PKT_BACKLOG,
+  PKT_CSUM_OK,
+  RxPacket,
+  TX_CSUM,
+  TX_SLOT,
+  TX_TSO4,
+  TX_TSO6,
+  type TxPacket,
+} from '../../kern/packet.ts';
 import { ETHER_HDR_LEN } from '../../wire/ethernet.ts';
 import { TCP_FLAGS, TCP_OFF, TH_CWR } from '../../wire/tcp.ts';
 import { groupFlags } from '../frame.ts';
@@ -159,6 +169,7 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     counters.rxdown += frames;
     return;
   }
+  const backlog = isFull(self, frames) ? PKT_BACKLOG : 0;
   up.begin();
   for (let i = 0, e = 0; i < frames; i++, e += A.RX_STRIDE) {
     const off = rxTable[e + A.RX_OFF] as number;
@@ -167,7 +178,7 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     rx.bytes = bytes;
     rx.off = off;
     rx.end = end;
-    rx.flags = (verified ? PKT_CSUM_OK : 0) | groupFlags(bytes, off, end);
+    rx.flags = (verified ? PKT_CSUM_OK : 0) | backlog | groupFlags(bytes, off, end);
     const gsoType = rxTable[e + A.RX_GSO_TYPE] as number;
     rx.gsoSize = gsoType === 0 ? 0 : (rxTable[e + A.RX_GSO_SIZE] as number);
     if (gsoType === A.VIRTIO_GSO_UDP_L4) inputUso(self, up);
@@ -176,6 +187,13 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     if (!self.isUp) break;
   }
   up.end();
+}
+
+/** Did the batch end because the table or the buffer was full, and not because the device was empty? */
+function isFull({ rxTable }: Tap, frames: number): boolean {
+  if (frames === A.RX_BATCH) return true;
+  const last = (frames - 1) * A.RX_STRIDE;
+  return (rxTable[last + A.RX_OFF] as number) + (rxTable[last + A.RX_LEN] as number) > RX_BYTES - A.RX_FRAME_MAX;
 }
 
 /** A super-frame of UDP: the stack gets what was sent. */
