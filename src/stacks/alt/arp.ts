@@ -1,6 +1,6 @@
 /**
  * ARP (RFC 826, RFC 1122 §2.3.2, RFC 5227 §2.4): 512 entries in sets of four, found by a keyed hash of the address. A full set gives
- * up its oldest entry. An entry that is being asked for keeps one packet; it is asked for once a second, five times. One that is
+ * up its oldest entry. An entry that is being asked for keeps up to 64 packets; it is asked for once a second, five times. One that is
  * known is used for twenty minutes, then asked again, by unicast, while it goes on being used.
  */
 import type { Errno } from '../../kern/errno.ts';
@@ -24,6 +24,10 @@ import { at, byteAt } from './slab.ts';
 const WAYS = 4;
 const SETS = 128;
 const ENTRIES = SETS * WAYS;
+/** Packets that wait for one neighbour, and beyond the first of each for all together; the longest, in bytes. The slab is 2 MiB. */
+const HOLD_MAX = 64;
+const HOLD_MORE = 512;
+const HOLD_ALL = ENTRIES + HOLD_MORE;
 const PENDING_MAX = 2048;
 
 const FREE = 0;
@@ -64,9 +68,18 @@ export class Arp {
   readonly #until = new Int32Array(ENTRIES);
   readonly #tries = new Uint8Array(ENTRIES);
   readonly #used = new Uint8Array(ENTRIES);
-  /** Length of the packet that waits, its bytes in a slab of their own. */
-  readonly #pendingLen = new Int32Array(ENTRIES);
-  readonly #pending = new Uint8Array(ENTRIES * PENDING_MAX);
+  /** Packets that wait for each: how many, first and last of the list plus 1. */
+  readonly #held = new Uint8Array(ENTRIES);
+  readonly #first = new Int32Array(ENTRIES);
+  readonly #last = new Int32Array(ENTRIES);
+  /** Places for them: next in its list plus 1, length, bytes; free ones form a list too, after those never used. */
+  readonly #next = new Int32Array(HOLD_ALL);
+  readonly #len = new Int32Array(HOLD_ALL);
+  readonly #pending = new Uint8Array(HOLD_ALL * PENDING_MAX);
+  #free = 0;
+  #fresh = 0;
+  /** Second and later packets of all lists. */
+  #more = 0;
   readonly #key: HashKey;
   readonly #ct: ArpCounters;
   readonly #scratch = new Uint8Array(6);
@@ -137,16 +150,46 @@ export class Arp {
       this.#request(nif, nexthop, null);
       this.#host?.wake(RETRY_MS);
     }
-    if (at(this.#pendingLen, e) !== 0) this.#ct.dropped++;
     if ((pkt.flags & TX_CSUM) !== 0) completeTx(pkt);
-    const len = pkt.length();
-    if ((pkt.flags & TX_TSO4) === 0 && len <= PENDING_MAX - ETHER_HDR_LEN) {
-      this.#pendingLen[e] = pkt.copyTo(this.#pending, e * PENDING_MAX);
-    } else {
-      this.#pendingLen[e] = 0;
-      this.#ct.dropped++;
-    }
+    if ((pkt.flags & TX_TSO4) === 0 && pkt.length() <= PENDING_MAX - ETHER_HDR_LEN) this.#hold(e, pkt);
+    else this.#ct.dropped++;
     nif.free(pkt);
+  }
+
+  /**
+   * Puts a copy at the end of the entry's list; when that is full, or all lists together are, in place of its first. There is always a
+   * place for the first packet of each.
+   */
+  #hold(e: number, pkt: TxPacket): void {
+    const held = byteAt(this.#held, e);
+    if (held >= HOLD_MAX || (held > 0 && this.#more >= HOLD_MORE)) {
+      this.#ct.dropped++;
+      this.#shift(e);
+    }
+    let k = this.#free - 1;
+    if (k >= 0) this.#free = at(this.#next, k);
+    else k = this.#fresh++;
+    this.#len[k] = pkt.copyTo(this.#pending, k * PENDING_MAX);
+    this.#next[k] = 0;
+    const last = at(this.#last, e);
+    if (last !== 0) this.#next[last - 1] = k + 1;
+    else this.#first[e] = k + 1;
+    this.#last[e] = k + 1;
+    if (byteAt(this.#held, e) > 0) this.#more++;
+    this.#held[e] = byteAt(this.#held, e) + 1;
+  }
+
+  /** Takes the first of an entry's list, whose place is free from now on; its bytes stay until that is used. -1: none. */
+  #shift(e: number): number {
+    const k = at(this.#first, e) - 1;
+    if (k < 0) return -1;
+    this.#first[e] = at(this.#next, k);
+    if (this.#first[e] === 0) this.#last[e] = 0;
+    this.#held[e] = byteAt(this.#held, e) - 1;
+    if (byteAt(this.#held, e) > 0) this.#more--;
+    this.#next[k] = this.#free;
+    this.#free = k + 1;
+    return k;
   }
 
   /** An ARP packet at `o`, received on `nif`. */
@@ -202,17 +245,17 @@ export class Arp {
   }
 
   #sendPending(nif: NetIf, e: number): void {
-    const len = at(this.#pendingLen, e);
-    if (len === 0) return;
-    this.#pendingLen[e] = 0;
-    const pkt = nif.alloc();
-    if (pkt === null || len > pkt.room()) {
-      if (pkt !== null) nif.free(pkt);
-      this.#ct.dropped++;
-      return;
+    for (let k = this.#shift(e); k >= 0; k = this.#shift(e)) {
+      const len = at(this.#len, k);
+      const pkt = nif.alloc();
+      if (pkt === null || len > pkt.room()) {
+        if (pkt !== null) nif.free(pkt);
+        this.#ct.dropped++;
+        continue;
+      }
+      pkt.bytes.set(this.#pending.subarray(k * PENDING_MAX, k * PENDING_MAX + len), pkt.append(len));
+      this.output(nif, at(this.#ip, e), false, pkt, e + 1);
     }
-    pkt.bytes.set(this.#pending.subarray(e * PENDING_MAX, e * PENDING_MAX + len), pkt.append(len));
-    this.output(nif, at(this.#ip, e), false, pkt, e + 1);
   }
 
   /** RFC 5227 §2.4 (b): say once that the address is ours; if that does not help, give no more than one answer in ten seconds. */
@@ -279,8 +322,7 @@ export class Arp {
   }
 
   #release(e: number): void {
-    if (at(this.#pendingLen, e) !== 0) this.#ct.dropped++;
-    this.#pendingLen[e] = 0;
+    while (this.#shift(e) >= 0) this.#ct.dropped++;
     this.#state[e] = FREE;
     this.#ip[e] = 0;
   }

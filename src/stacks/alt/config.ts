@@ -7,6 +7,9 @@ import { isErrno } from '../../kern/errno.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import type { Undo } from '../../kern/undo.ts';
 
+/** What net.inet.tcp.cc.algorithm and TCP_CONGESTION take. */
+export const CC_NAMES: readonly string[] = ['cubic', 'newreno'];
+
 export class Config {
   /** Rows of the flow slab: TCP sockets and connections together. */
   readonly flows: number;
@@ -20,7 +23,8 @@ export class Config {
 
   delackMs = 40;
   mslMs = 30_000;
-  keepInitMs = 75_000;
+  /** RFC 9293 MUST-23: three minutes at least for a SYN. */
+  keepInitMs = 180_000;
   keepIdleMs = 7_200_000;
   keepIntvlMs = 75_000;
   keepCnt = 8;
@@ -35,6 +39,15 @@ export class Config {
   rcvSpace = 65_536;
   rcvBufMax = 8_388_608;
   rcvBufAuto = true;
+  sndBufMax = 8_388_608;
+  sndBufAuto = true;
+  ccAlgorithm = 'cubic';
+  /** Smaller segments where full ones vanish. */
+  pmtudBlackhole = true;
+  pmtudBlackholeMss = 1200;
+  /** RFC 4821 §7.5, RFC 1191 §6.3. */
+  pmtudProbeMs = 600_000;
+  persistOrphanMs = 120_000;
   udpSndSpace = 65_535;
   udpRcvSpace = 262_144;
   ttl = 64;
@@ -77,6 +90,10 @@ const INTS: readonly (readonly [name: string, key: NumberKey, min: number, max: 
   ['net.inet.tcp.sendspace', 'sndSpace', 2048, 8_388_608, 'send buffer of a new socket, bytes'],
   ['net.inet.tcp.recvspace', 'rcvSpace', 2048, 8_388_608, 'receive buffer of a new socket, bytes'],
   ['net.inet.tcp.recvbuf_max', 'rcvBufMax', 65_535, 8_388_608, 'receive buffer that grows by itself, at most, bytes'],
+  ['net.inet.tcp.sendbuf_max', 'sndBufMax', 2048, 8_388_608, 'send buffer that grows by itself, at most, bytes'],
+  ['net.inet.tcp.pmtud_blackhole_mss', 'pmtudBlackholeMss', 88, 65_495, 'first size tried where full segments vanish, bytes'],
+  ['net.inet.tcp.pmtud_probe_interval', 'pmtudProbeMs', 1000, 0x7fffffff, 'time until a larger size is tried again, ms'],
+  ['net.inet.tcp.persist_orphan', 'persistOrphanMs', 1000, 0x7fffffff, 'closed window of a closed socket, ms'],
   ['net.inet.udp.maxdgram', 'udpSndSpace', 1, 65_535, 'longest datagram that is sent, bytes'],
   ['net.inet.udp.recvspace', 'udpRcvSpace', 2048, 8_388_608, 'receive buffer of a new datagram socket, bytes'],
   ['net.inet.ip.ttl', 'ttl', 1, 255, 'time to live of packets sent'],
@@ -90,6 +107,8 @@ const BOOLS: readonly (readonly [name: string, key: BoolKey, descr: string])[] =
   ['net.inet.tcp.sack.enable', 'sack', 'offer selective acknowledgments (RFC 2018)'],
   ['net.inet.tcp.rfc1323', 'rfc1323', 'offer window scaling and timestamps (RFC 7323)'],
   ['net.inet.tcp.recvbuf_auto', 'rcvBufAuto', 'let receive buffers grow with what comes in a round trip'],
+  ['net.inet.tcp.sendbuf_auto', 'sndBufAuto', 'let send buffers grow with the congestion window'],
+  ['net.inet.tcp.pmtud_blackhole_detection', 'pmtudBlackhole', 'find paths that drop full segments silently (RFC 4821)'],
   ['net.inet.icmp.bmcastecho', 'bmcastEcho', 'answer echo requests sent to a group'],
 ];
 
@@ -115,6 +134,29 @@ export function addSysctls(
     const err = put(kernel.sysctl.add({ name, descr, flags: 'rwtun', type: 'bool', get: () => cfg[key], set }));
     if (err !== null) return err;
   }
+  const cc = put(
+    kernel.sysctl.add({
+      name: 'net.inet.tcp.cc.algorithm',
+      descr: 'congestion control of new sockets',
+      flags: 'rwtun',
+      type: 'string',
+      get: () => cfg.ccAlgorithm,
+      set: (v) => {
+        if (!CC_NAMES.includes(v)) return 'ENOENT';
+        cfg.ccAlgorithm = v;
+        return null;
+      },
+    }),
+  );
+  if (cc !== null) return cc;
+  const names = {
+    name: 'net.inet.tcp.cc.available',
+    descr: 'congestion control algorithms',
+    flags: 'rd',
+    type: 'string',
+  } as const;
+  const available = put(kernel.sysctl.add({ ...names, get: () => CC_NAMES.join(' ') }));
+  if (available !== null) return available;
   for (const [name, get] of Object.entries(gauges)) {
     // A gauge shows; the others are the tunables that sized the slabs.
     const gauge = /_(used|peak)$/.test(name);

@@ -170,6 +170,16 @@ export class TcpCounters {
   timewaitrecycled = 0;
   timewaitreused = 0;
   pmtuchanged = 0;
+  /** An ICMP error with an MTU that no link has. */
+  icmpbadmtu = 0;
+  /** Smaller segments tried where full ones vanish, DF given up for it, in vain; larger ones tried again, well, in vain. */
+  pmtudblackhole = 0;
+  pmtudblackholecut = 0;
+  pmtudblackholefailed = 0;
+  pmtudprobe = 0;
+  pmtudprobeok = 0;
+  pmtudprobelost = 0;
+  hystartexit = 0;
   icmpbadseq = 0;
 }
 
@@ -191,6 +201,7 @@ export class AltCounters {
   loopfull = 0;
   /** Receive buffers that grew, and that did not because the kernel's buffers are short. */
   rcvbufgrown = 0;
+  sndbufgrown = 0;
   bufpressure = 0;
   noudpsock = 0;
 }

@@ -3,7 +3,7 @@
  * `i << ROW_SHIFT`; the names below are the words' places in it. Rows and not columns, because a segment wants most fields of one
  * flow and none of the next. Numbers that fit into 8 or 16 bits share a word (`field`, `setField`). What few flows ever need, and none
  * while all goes well, lies beside the row in a second array (`side`, `setSide`), whose pages the system does not even provide until
- * a flow writes there. So an idle connection costs its row.
+ * a flow writes there, and what only bulk transfer and trouble need in a third. So an idle connection costs its row.
  *
  * IPv6 needs six more words for the upper parts of the two addresses: they go there too.
  */
@@ -83,7 +83,7 @@ export const SCALE = byte(31, 0);
 /** Backoff of the timer; keep-alive or window probes unanswered. */
 export const RXT_SHIFT = byte(31, 8);
 export const PROBES = byte(31, 16);
-/** Something lies beside the row. */
+/** Something lies beside the row: 1 in the second array, 2 in the third. */
 const HAS_SIDE = byte(31, 24);
 
 /** Beside the row. Next hop, if it is not the peer itself. */
@@ -100,7 +100,7 @@ export const FIN_SEQ = 6;
 /** When the last challenge ACK left; retransmissions. */
 export const CHALLENGED = 7;
 export const REXMITS = 8;
-/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's), TCP_MAXSEG, TTL | TOS << 8. */
+/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's) | seconds to establish << 8, TCP_MAXSEG, TTL | TOS << 8. */
 export const KEEP_IDLE = 9;
 export const KEEP_INTVL = 10;
 export const KEEP_CNT = 11;
@@ -108,8 +108,32 @@ export const MAXSEG = 12;
 export const TTL_TOS = 13;
 /** RFC 1191: largest packet the path takes, bytes; 0: the interface's. */
 export const PMTU = 14;
+/** TCP_USER_TIMEOUT, ms; 0: none. */
+export const USER_TIMEOUT = 15;
 const SIDE_SHIFT = 4;
 const SIDE_WORDS = 1 << SIDE_SHIFT;
+
+/** In the third array, from here on. CUBIC (cubic.ts): windows in bytes, times in ms. */
+const FAR = 16;
+export const CC_WMAX = FAR;
+export const CC_PRIOR = FAR + 1;
+export const CC_EPOCH = FAR + 2;
+export const CC_K = FAR + 3;
+export const CC_ORIGIN = FAR + 4;
+export const CC_WEST = FAR + 5;
+/** HyStart++ (hystart.ts): end of the round; least round trips of this and the last; samples and rounds; what the detour is measured by. */
+export const HY_END = FAR + 6;
+export const HY_MIN = FAR + 7;
+export const HY_LAST = FAR + 8;
+export const HY_COUNT = FAR + 9;
+export const HY_BASE = FAR + 10;
+/** Path MTU without ICMP (plpmtud.ts): MSS as agreed; when a larger one is tried and how long the wait was; the trial. */
+export const PL_FULL = FAR + 11;
+export const PL_AT = FAR + 12;
+export const PL_WAIT = FAR + 13;
+export const PL_SEQ = FAR + 14;
+/** Since when the timer has run out in vain, ms | 1 (TCP_USER_TIMEOUT). */
+export const RXT_SINCE = FAR + 15;
 
 /** A field of the row at `o`. The numbers are constants where it is called, and the compiler makes a load, a shift and a mask of it. */
 export function field(w: Int32Array, o: number, f: number): number {
@@ -179,6 +203,15 @@ export const F_RECOVER = 0x100000;
 export const F_VIA = 0x200000;
 /** The user set the size of the receive buffer: it is left alone. */
 export const F_RCVFIXED = 0x400000;
+/** The user set the size of the send buffer. */
+export const F_SNDFIXED = 0x800000;
+/** Congestion control is newreno; by default cubic. */
+export const F_NEWRENO = 0x1000000;
+/** What is sent may be cut on its way: no DF. A larger size is being tried (plpmtud.ts). */
+export const F_CUT = 0x2000000;
+export const F_TRIAL = 0x4000000;
+/** Segments in order that are still acknowledged at once, after some that were not (four bits of FLAGS). */
+export const QUICKACK = FLAGS | (27 << 8) | (4 << 16);
 
 export class Flows extends Slab {
   /** The kernel's socket of each flow. */
@@ -189,29 +222,40 @@ export class Flows extends Slab {
   /** Half-open connections without a socket. */
   embryonic = 0;
   readonly #side: Int32Array;
+  readonly #far: Int32Array;
 
   constructor(rows: number) {
     super(rows, ROW_WORDS, NEXT);
     this.#side = new Int32Array(rows << SIDE_SHIFT);
+    this.#far = new Int32Array(rows << SIDE_SHIFT);
     this.socketOf = new Array<Socket | null>(rows).fill(null);
   }
 
   /** A word beside the row that begins at `o`. */
   side(o: number, word: number): number {
-    return field(this.w, o, HAS_SIDE) === 0 ? 0 : at(this.#side, (o >> (ROW_SHIFT - SIDE_SHIFT)) + word);
+    const has = field(this.w, o, HAS_SIDE);
+    const k = o >> (ROW_SHIFT - SIDE_SHIFT);
+    if (word < FAR) return (has & 1) === 0 ? 0 : at(this.#side, k + word);
+    return (has & 2) === 0 ? 0 : at(this.#far, k + word - FAR);
   }
 
   setSide(o: number, word: number, value: number): void {
-    if (field(this.w, o, HAS_SIDE) === 0) {
+    const has = field(this.w, o, HAS_SIDE);
+    const bit = word < FAR ? 1 : 2;
+    if ((has & bit) === 0) {
       if (value === 0) return;
-      setField(this.w, o, HAS_SIDE, 1);
+      setField(this.w, o, HAS_SIDE, has | bit);
     }
-    this.#side[(o >> (ROW_SHIFT - SIDE_SHIFT)) + word] = value;
+    const k = o >> (ROW_SHIFT - SIDE_SHIFT);
+    if (word < FAR) this.#side[k + word] = value;
+    else this.#far[k + word - FAR] = value;
   }
 
   override free(row: number): void {
-    const o = row << ROW_SHIFT;
-    if (field(this.w, o, HAS_SIDE) !== 0) this.#side.fill(0, row << SIDE_SHIFT, (row << SIDE_SHIFT) + SIDE_WORDS);
+    const has = field(this.w, row << ROW_SHIFT, HAS_SIDE);
+    const k = row << SIDE_SHIFT;
+    if ((has & 1) !== 0) this.#side.fill(0, k, k + SIDE_WORDS);
+    if ((has & 2) !== 0) this.#far.fill(0, k, k + SIDE_WORDS);
     super.free(row);
   }
 

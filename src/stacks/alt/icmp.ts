@@ -17,7 +17,7 @@ import {
   icmpIsError,
   icmpNextMtu,
 } from '../../wire/icmp.ts';
-import { IPPROTO_TCP, IPPROTO_UDP, IP_DST, IP_HDR_LEN, IP_PROTO, IP_SRC, ipHdrLen } from '../../wire/ipv4.ts';
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IP_DST, IP_HDR_LEN, IP_PROTO, IP_SRC, ipHdrLen } from '../../wire/ipv4.ts';
 import type { Alt } from './alt.ts';
 import { CTL_NEEDFRAG, CTL_REFUSED, CTL_UNREACH } from './icmperr.ts';
 import { ipDatagram } from './ipout.ts';
@@ -43,9 +43,9 @@ export function icmpInput(s: Alt): void {
     echo(s, b, o, len);
     return;
   }
-  if (icmpIsError(type) && type !== ICMP_REDIRECT && type !== ICMP_SOURCEQUENCH) errorInput(s, b, o, type);
-  else ct.icmp.ignored++;
-  rawDeliver(s);
+  const heeded = icmpIsError(type) && type !== ICMP_REDIRECT && type !== ICMP_SOURCEQUENCH;
+  if (heeded) errorInput(s, b, o, type);
+  if (!rawDeliver(s) && !heeded) ct.icmp.ignored++;
 }
 
 /** RFC 1122 §3.2.2.6: the same data, from the address that was asked. */
@@ -98,5 +98,7 @@ function errorInput(s: Alt, b: Uint8Array, o: number, type: number): void {
   let known = false;
   if (proto === IPPROTO_TCP) known = tcpCtlInput(s, kind, src, dst, get32(b, th), get32(b, th + 4), mtu);
   else if (proto === IPPROTO_UDP) known = udpCtlInput(s, kind, src, dst, get32(b, th));
+  // A raw socket that sent it gets the message itself.
+  else if (proto === IPPROTO_ICMP) known = s.raw.used > 0;
   if (!known) ct.icmp.errunknown++;
 }

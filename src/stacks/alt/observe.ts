@@ -6,7 +6,8 @@ import type { Alt } from './alt.ts';
 import { FADDR, LADDR, PORTS, ROW_SHIFT, STATE, STATE_NAMES, TS_SYN_SENT } from './flows.ts';
 import { at } from './slab.ts';
 import { abortFlow, endTimeWait } from './tcp/close.ts';
-import { tcpInfo } from './tcp/sockopt.ts';
+import { ccName } from './tcp/cc.ts';
+import { tcpInfo } from './tcp/info.ts';
 import { W_FADDR, W_LADDR, W_PORTS } from './tcp/timewait.ts';
 
 /** Half-open flows, those that end without their user, and TIME-WAIT. */
@@ -21,7 +22,7 @@ export function orphans(s: Alt): OrphanPcb[] {
     const so = flows.socketOf[i] ?? null;
     if (so !== null && !soisclosed(so)) continue;
     const row = record(at(w, o + LADDR), at(w, o + FADDR), at(w, o + PORTS), STATE_NAMES[state] ?? '');
-    rows.push(so === null ? row : { ...row, sendq: so.snd.cc, info: tcpInfo(s, i), cc: 'newreno' });
+    rows.push(so === null ? row : { ...row, sendq: so.snd.cc, info: tcpInfo(s, i), cc: ccName(s, i) });
   }
   for (let k = timewait.oldest(); k >= 0; k = timewait.after(k)) {
     const r = timewait.row(k);

@@ -1,13 +1,13 @@
 /**
  * Sets of sequence ranges, in a slab of their own, because few flows have any at a time: data that came out of order, and data of
- * ours that the peer has out of order (RFC 2018). A set is a count and up to eight pairs [from, to), sorted and apart.
+ * ours that the peer has out of order (RFC 2018). A set is a count and up to 32 pairs [from, to), sorted and apart.
  * A row is two sets and a word:
  *
- *     received: count, 8 pairs | acknowledged selectively: count, 8 pairs | start of the newest range received
+ *     received: count, 32 pairs | acknowledged selectively: count, 32 pairs | start of the newest range received
  */
 import { Slab, at } from './slab.ts';
 
-export const MAX_RANGES = 8;
+export const MAX_RANGES = 32;
 const SET_WORDS = 1 + 2 * MAX_RANGES;
 /** Places in a row. */
 export const RCVD = 0;

@@ -31,12 +31,13 @@ export class RawSlab extends Slab {
   }
 }
 
-/** The ICMP message at hand for every socket that it fits. Their users may do anything meanwhile. */
-export function rawDeliver(s: Alt): void {
+/** The ICMP message at hand for every socket that it fits; true if there was one. Their users may do anything meanwhile. */
+export function rawDeliver(s: Alt): boolean {
   const { pkt: p, raw, ct } = s;
-  if (raw.used === 0) return;
+  if (raw.used === 0) return false;
   const { bytes, ip, end, src, dst } = p;
   wholeHeader(bytes, ip, end);
+  let taken = false;
   for (let i = 0; i < RAW_SOCKETS; i++) {
     const so = raw.socketOf[i] ?? null;
     if (so === null) continue;
@@ -44,11 +45,13 @@ export function rawDeliver(s: Alt): void {
     const laddr = at(raw.w, o + R_LADDR);
     const faddr = at(raw.w, o + R_FADDR);
     if ((laddr !== 0 && laddr !== dst) || (faddr !== 0 && faddr !== src)) continue;
+    taken = true;
     ct.raw.ipackets++;
     s.from.addr.setV4(src);
     s.from.port = 0;
     if (!sorcvdgram(so, s.from, bytes, ip, end - ip)) ct.raw.fullsock++;
   }
+  return taken;
 }
 
 /** What was put together has the header of its first fragment. */

@@ -77,7 +77,7 @@ function sendto(s: Alt, so: Socket, bytes: Uint8Array, off: number, len: number,
     if (faddr !== 0) return 'EISCONN';
     if (to.kind !== 'inet' || !isV4(to.addr)) return 'EAFNOSUPPORT';
     faddr = to.addr.w3;
-  } else if (faddr === 0) return 'ENOTCONN';
+  } else if (faddr === 0) return 'EDESTADDRREQ';
   if (len > IP_MAXPACKET - IP_HDR_LEN) return 'EMSGSIZE';
   const toGroup = faddr >>> 28 === 0xe;
   if ((so.options & SO_BROADCAST) === 0 && !toGroup && routes.isGroup(faddr)) return 'EACCES';

@@ -12,6 +12,16 @@ const SLOTS = 4096;
 const MASK = SLOTS - 1;
 const SPAN_MS = (SLOTS - 1) * SLOT_MS;
 
+/**
+ * An entry is four words side by side, because the segment that arms a timer finds them cold: neighbours in the slot plus 1, slot plus 1
+ * (0: not armed), and when it wakes.
+ */
+const ENTRY_SHIFT = 2;
+const NEXT = 0;
+const PREV = 1;
+const SLOT = 2;
+const WHEN = 3;
+
 /** Entries behind the flows': what else wants to be woken, all of a kind at once. */
 export const KEEP_TIMEWAIT = 0;
 export const KEEP_ARP = 1;
@@ -33,11 +43,7 @@ export class Wheel {
   /** Per slot: first entry plus 1. One bit of `#bits` per slot that has any. */
   readonly #head = new Int32Array(SLOTS);
   readonly #bits = new Int32Array(SLOTS >> 5);
-  /** Per entry: neighbours in the slot plus 1, slot plus 1 (0: not armed), and when it wakes. */
-  readonly #next: Int32Array;
-  readonly #prev: Int32Array;
-  readonly #slot: Int16Array;
-  readonly #when: Int32Array;
+  readonly #entries: Int32Array;
   readonly #fire: (entry: number) => void;
   readonly #driver: WheelDriver;
   /** Time the driver is set for. */
@@ -46,18 +52,17 @@ export class Wheel {
   #running = false;
 
   constructor(entries: number, fire: (entry: number) => void, driver: WheelDriver) {
-    this.#next = new Int32Array(entries);
-    this.#prev = new Int32Array(entries);
-    this.#slot = new Int16Array(entries);
-    this.#when = new Int32Array(entries);
+    this.#entries = new Int32Array(entries << ENTRY_SHIFT);
     this.#fire = fire;
     this.#driver = driver;
   }
 
   /** Wakes `entry` at `deadline` at the latest after the slot it falls into; earlier if it was armed for earlier. */
   arm(entry: number, deadline: number, now: number): void {
-    if (this.#slot[entry] !== 0) {
-      if (((at(this.#when, entry) - deadline) | 0) <= 0) return;
+    const e = this.#entries;
+    const o = entry << ENTRY_SHIFT;
+    if (at(e, o + SLOT) !== 0) {
+      if (((at(e, o + WHEN) - deadline) | 0) <= 0) return;
       this.#unlink(entry);
     }
     if (this.count === 0 && !this.#running) this.#now = now & ~(SLOT_MS - 1);
@@ -66,13 +71,13 @@ export class Wheel {
     if (ahead > SPAN_MS) ahead = SPAN_MS;
     const slots = (ahead + SLOT_MS - 1) >> SLOT_SHIFT;
     const when = (this.#now + slots * SLOT_MS) | 0;
-    this.#when[entry] = when;
+    e[o + WHEN] = when;
     this.#link(entry, (this.#pos + slots) & MASK);
     if (!this.#running && (!this.#awake || ((this.#wakeAt - when) | 0) > 0)) this.#sleep(when, now);
   }
 
   cancel(entry: number): void {
-    if (this.#slot[entry] !== 0) this.#unlink(entry);
+    if (at(this.#entries, (entry << ENTRY_SHIFT) + SLOT) !== 0) this.#unlink(entry);
   }
 
   /** No more wakes: the stack is going. */
@@ -127,25 +132,29 @@ export class Wheel {
   }
 
   #link(entry: number, slot: number): void {
+    const e = this.#entries;
+    const o = entry << ENTRY_SHIFT;
     const first = at(this.#head, slot);
-    this.#next[entry] = first;
-    this.#prev[entry] = 0;
-    this.#slot[entry] = slot + 1;
-    if (first !== 0) this.#prev[first - 1] = entry + 1;
+    e[o + NEXT] = first;
+    e[o + PREV] = 0;
+    e[o + SLOT] = slot + 1;
+    if (first !== 0) e[((first - 1) << ENTRY_SHIFT) + PREV] = entry + 1;
     else this.#bits[slot >> 5] = at(this.#bits, slot >> 5) | (1 << (slot & 31));
     this.#head[slot] = entry + 1;
     this.count++;
   }
 
   #unlink(entry: number): void {
-    const slot = (this.#slot[entry] as number) - 1;
-    const next = at(this.#next, entry);
-    const prev = at(this.#prev, entry);
-    if (next !== 0) this.#prev[next - 1] = prev;
-    if (prev !== 0) this.#next[prev - 1] = next;
+    const e = this.#entries;
+    const o = entry << ENTRY_SHIFT;
+    const slot = at(e, o + SLOT) - 1;
+    const next = at(e, o + NEXT);
+    const prev = at(e, o + PREV);
+    if (next !== 0) e[((next - 1) << ENTRY_SHIFT) + PREV] = prev;
+    if (prev !== 0) e[((prev - 1) << ENTRY_SHIFT) + NEXT] = next;
     else this.#head[slot] = next;
     if (prev === 0 && next === 0) this.#bits[slot >> 5] = at(this.#bits, slot >> 5) & ~(1 << (slot & 31));
-    this.#slot[entry] = 0;
+    e[o + SLOT] = 0;
     this.count--;
   }
 }

@@ -80,7 +80,7 @@ describe('ARP', () => {
     expect(isArp(w.frames()[0]!, ARP_REQUEST)).toBe(true);
   });
 
-  test('one packet waits; it is asked for once a second, five times, and then given up', () => {
+  test('packets wait; it is asked for once a second, five times, and then given up', () => {
     const w = new Wire({}, { arp: false });
     const so = dgramSocket(w.host);
     for (let k = 0; k < 3; k++) sosendto(so, new Uint8Array([k]), 0, 1, sockAddr(ipv4(ip(PEER)), 9));
@@ -95,6 +95,16 @@ describe('ARP', () => {
     expect(sent.length).toBe(1);
     expect(sent[0]!.at(42)).toBe(9);
     expect(get16(sent[0]!, 40)).toBe(complement(sum16(sent[0]!, 34, 6, sum16(sent[0]!, 42, 1, pseudo(US, PEER, 17, 9)))));
+  });
+
+  test('a burst to a new neighbour waits, 64 packets of it, in order; the oldest go', () => {
+    const w = new Wire({}, { arp: false });
+    const so = dgramSocket(w.host);
+    for (let k = 0; k < 70; k++) sosendto(so, new Uint8Array([k]), 0, 1, sockAddr(ipv4(ip(PEER)), 9));
+    w.frames();
+    expect(w.host.count('arp', 'dropped')).toBe(6);
+    w.teach(PEER, PEER_MAC);
+    expect(w.frames().map((b) => b.at(42))).toEqual(Array.from({ length: 64 }, (_, k) => k + 6));
   });
 
   test('ten thousand neighbours do not make the table grow', () => {

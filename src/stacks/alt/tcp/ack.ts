@@ -5,19 +5,20 @@
 import { sosnddrop } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND, MSS, PROBES, RANGES, RECOVER, REXMT_AT,
-  ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA, SND_WL1, SND_WND, STATE,
-  TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF, field, setField
+  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND,
+  PL_FULL, PROBES, RANGES, RECOVER, REXMT_AT, ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, RXT_SINCE, SCALE, SND_CWND, SND_MAX,
+  SND_NXT, SND_SML, SND_UNA, SND_WL1, SND_WND, STATE, TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF,
+  field, setField
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
+import { tuneSend } from './autotune.ts';
+import { ccAck } from './cc.ts';
 import { endFlow, enterTimeWait } from './close.ts';
-import { armRexmt } from './output.ts';
+import { plAcked } from './plpmtud.ts';
 import { onDupAck, onRecoveryAck, takeSack, trimSacked } from './recovery.ts';
+import { armRexmt } from './rexmt.ts';
 import { rttSample } from './rtt.ts';
 import { setState } from './state.ts';
-
-/** Largest congestion window, bytes: sums of it stay small integers. */
-const CWND_MAX = 1 << 26;
 
 /** Processes the acknowledgment of the segment at hand, `SND_UNA` <= ack <= `SND_MAX`. False: the flow is gone. */
 export function processAck(s: Alt, i: number): boolean {
@@ -46,7 +47,7 @@ export function processAck(s: Alt, i: number): boolean {
   const acked = (ack - una) | 0;
   ct.tcp.rcvackpack++;
   ct.tcp.rcvackbyte += acked;
-  measure(s, i, ack);
+  const rtt = measure(s, i, ack);
   const flight = (at(w, o + SND_MAX) - una) | 0;
   w[o + SND_UNA] = ack;
   // What lies behind keeps up, so that it is not ahead when the numbers have gone half round.
@@ -54,14 +55,18 @@ export function processAck(s: Alt, i: number): boolean {
   if ((flags & F_RECOVER) !== 0 && ((s.flows.side(o, RECOVER) - ack) | 0) <= 0) w[o + FLAGS] = flags & ~F_RECOVER;
   if (((at(w, o + SND_SML) - ack) | 0) < 0) w[o + SND_SML] = ack;
   if (((at(w, o + SND_NXT) - ack) | 0) < 0) w[o + SND_NXT] = ack;
-  setField(w, o, RXT_SHIFT, 0);
+  if (field(w, o, RXT_SHIFT) > 0) {
+    setField(w, o, RXT_SHIFT, 0);
+    s.flows.setSide(o, RXT_SINCE, 0);
+  }
+  if (s.flows.side(o, PL_FULL) !== 0) plAcked(s, i, ack);
   setField(w, o, PROBES, 0);
   if (at(w, o + RANGES) !== 0) trimSacked(s, i, ack);
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0) {
     onRecoveryAck(s, i, ack, acked);
   } else {
     setField(w, o, DUPACKS, 0);
-    grow(s, i, acked, flight);
+    ccAck(s, i, acked, flight, rtt);
     if (fresh) onDupAck(s, i, 1);
   }
   w[o + FLAGS] = at(w, o + FLAGS) & ~(F_PROBE | F_PROBED | F_CWNDLIM);
@@ -71,32 +76,24 @@ export function processAck(s: Alt, i: number): boolean {
   return freeAcked(s, i, acked);
 }
 
-/** RFC 7323 §4: by timestamps, else by the segment that is timed (Karn: never one that was sent twice). */
-function measure(s: Alt, i: number, ack: number): void {
+/** RFC 7323 §4: by timestamps, else by the segment that is timed (Karn: never one that was sent twice). Milliseconds, or -1. */
+function measure(s: Alt, i: number, ack: number): number {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   if ((at(w, o + FLAGS) & F_TS) !== 0) {
-    if (!s.opt.hasTs) return;
+    if (!s.opt.hasTs) return -1;
     const rtt = (s.time.ms - ((s.opt.tsEcr - at(w, o + TS_OFF)) | 0)) | 0;
     // An echo of something we never sent tells nothing.
-    if (rtt >= 0 && rtt < 60_000) rttSample(s, i, rtt);
-    return;
+    if (rtt < 0 || rtt >= 60_000) return -1;
+    rttSample(s, i, rtt);
+    return rtt;
   }
   const began = s.flows.side(o, RTT_AT);
-  if (began === 0 || ((ack - s.flows.side(o, RTT_SEQ)) | 0) < 0) return;
-  rttSample(s, i, (s.time.ms - began) | 0);
+  if (began === 0 || ((ack - s.flows.side(o, RTT_SEQ)) | 0) < 0) return -1;
+  const rtt = (s.time.ms - began) | 0;
+  rttSample(s, i, rtt);
   s.flows.setSide(o, RTT_AT, 0);
-}
-
-/** Slow start and congestion avoidance, counted in bytes (RFC 3465), and only while the window is what limits (RFC 7661). */
-function grow(s: Alt, i: number, acked: number, flight: number): void {
-  const { w } = s.flows;
-  const o = i << ROW_SHIFT;
-  const cwnd = at(w, o + SND_CWND);
-  if ((at(w, o + FLAGS) & F_CWNDLIM) === 0 && 2 * flight < cwnd) return;
-  const mss = field(w, o, MSS);
-  const more = cwnd < at(w, o + SND_SSTHRESH) ? acked : Math.max(1, Math.floor((mss * Math.min(acked, cwnd)) / cwnd));
-  w[o + SND_CWND] = Math.min(CWND_MAX, cwnd + more);
+  return rtt;
 }
 
 /** RFC 9293 §3.10.7.4: the newest segment says how large the window is. */
@@ -113,10 +110,12 @@ function updateWindow(s: Alt, i: number, win: number): void {
     // The peer answers: ask on for as long as it does.
     setField(w, o, PROBES, 0);
     if (win > 0) {
+      if ((at(w, o + FLAGS) & F_DETACHED) !== 0) w[o + LIFE_AT] = 0;
       s.mark(i);
       w[o + FLAGS] = at(w, o + FLAGS) & ~F_PERSIST;
       w[o + REXMT_AT] = 0;
       setField(w, o, RXT_SHIFT, 0);
+      s.flows.setSide(o, RXT_SINCE, 0);
     }
   }
   if (win > old) s.mark(i);
@@ -128,6 +127,7 @@ function freeAcked(s: Alt, i: number, acked: number): boolean {
   const o = i << ROW_SHIFT;
   const so = socketOf[i] ?? null;
   if (so === null) return true;
+  if (at(w, o + SND_CWND) > so.snd.hiwat >> 1) tuneSend(s, i, so);
   const finAcked = acked > so.snd.cc;
   const bytes = finAcked ? so.snd.cc : acked;
   if (so.snd.cc > bytes || finAcked) s.mark(i);

@@ -1,23 +1,28 @@
 /**
- * Receive buffers that follow the bandwidth-delay product (tcp(4), `net.inet.tcp.recvbuf_auto`). A flow for which half a buffer arrives within
+ * Buffers that follow the bandwidth-delay product (tcp(4), `net.inet.tcp.recvbuf_auto`, `sendbuf_auto`). A flow for which half a buffer arrives within
  * one round trip may be held back by its window: the buffer is doubled. The round trip is the handshake's: one that has grown since has
  * grown by a queue, which a larger window would only lengthen. So many bulk flows keep small windows, which together fit the link's
  * queue, and one alone gets what hides the time that two hosts need to wake up. A buffer takes memory only for bytes that are in it.
  *
  * An idle flow pays nothing for this: a few places take one flow each, measure it for a round trip, and take the next that receives.
  */
-import { sorcvlimits } from '../../../kern/socket/sobuf.ts';
-import type { Socket } from '../../../kern/socket/socket.ts';
+import { PKT_BACKLOG } from '../../../kern/packet.ts';
+import { sorcvlimits, sosndlimits } from '../../../kern/socket/sobuf.ts';
+import { SS_SNDWAIT, type Socket } from '../../../kern/socket/socket.ts';
 import type { Alt } from '../alt.ts';
-import { FLAGS, F_RCVFIXED, F_WSCALE, ROW_SHIFT, SRTT } from '../flows.ts';
+import { FLAGS, F_RCVFIXED, F_SNDFIXED, F_WSCALE, ROW_SHIFT, SND_WND, SRTT } from '../flows.ts';
 import { at } from '../slab.ts';
 
 /** Places to measure at, a power of two; the flow's number says which. */
 const PLACES = 64;
 /** What two busy hosts take to wake up and answer, whatever the wire: no round trip counts as shorter. Microseconds. */
 const TURN_US = 100;
+/** From this round trip on a buffer grows in the middle of one. */
+const EARLY_US = 2000;
 /** A flow that stopped in the middle leaves its place to another after this. */
 const STALE_US = 500_000;
+/** What a link with a backlog is thought to queue at most before it drops, in bytes. */
+const LINK_QUEUE = 1 << 25;
 /** Share of the kernel's buffers in use at which no buffer grows. */
 const PRESSURE = 0.75;
 
@@ -47,12 +52,16 @@ export function tuneReceive(s: Alt, i: number, so: Socket, rcvNxt: number): void
   // In 1/8 ms.
   const srttUs = at(s.flows.w, (i << ROW_SHIFT) + SRTT) * 125;
   const rttUs = srttUs > TURN_US ? srttUs : TURN_US;
-  if (tookUs < rttUs) return;
+  // On a path of some length the rest of the round trip need not be waited for: the sender hears of the wider window before it is used up.
+  const early = rttUs >= EARLY_US && (rcvNxt - at(tune, p + FROM)) >>> 0 > so.rcv.hiwat >> 1;
+  if (tookUs < rttUs && !early) return;
   // Free for whoever comes next, which may be this one.
   tune[p + WHO] = 0;
   const { rcv } = so;
   // A pause counts as time, so that a burst between two pauses is no rate. What lies unread is not asked for more of.
   const came = (rcvNxt - at(tune, p + FROM)) >>> 0;
+  // Where the link has a backlog, it is we who hold the senders back: no wider windows when all together could overflow its queue.
+  if ((s.pkt.flags & PKT_BACKLOG) !== 0 && s.demux.count * rcv.hiwat > LINK_QUEUE) return;
   if (came * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1) grow(s, i, so);
 }
 
@@ -69,4 +78,26 @@ function grow(s: Alt, i: number, so: Socket): void {
   }
   sorcvlimits(so, Math.min(2 * rcv.hiwat, max), rcv.lowat);
   s.ct.alt.rcvbufgrown++;
+}
+
+/**
+ * The congestion window has outgrown half of the send buffer: it holds two of them, one on its way and one to follow it, for a user that fills
+ * it and a peer that would take more. Near by its first size is enough for any link.
+ */
+export function tuneSend(s: Alt, i: number, so: Socket): void {
+  const { cfg, kernel } = s;
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const { snd } = so;
+  if (!cfg.sndBufAuto || (at(w, o + FLAGS) & F_SNDFIXED) !== 0 || at(w, o + SRTT) * 125 < EARLY_US) return;
+  const max = Math.min(cfg.sndBufMax, kernel.domains.limits.maxsockbuf);
+  if (snd.hiwat >= max || snd.cc < snd.hiwat - (snd.hiwat >> 3) || at(w, o + SND_WND) < snd.hiwat >> 1) return;
+  if (kernel.bufpool.used > kernel.bufpool.limitBytes * PRESSURE) {
+    s.ct.alt.bufpressure++;
+    return;
+  }
+  // Whoever waits for room is told when the acknowledgment that comes with this has dropped its bytes.
+  if (snd.space() < snd.lowat) so.state |= SS_SNDWAIT;
+  sosndlimits(so, Math.min(2 * snd.hiwat, max), snd.lowat);
+  s.ct.alt.sndbufgrown++;
 }

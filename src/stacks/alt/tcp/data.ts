@@ -3,12 +3,14 @@
  * of order are put where they belong in `so.rcv`, and remembered as ranges. Acknowledgments are counted in bytes, so that a super-frame
  * counts as the segments that it was made of.
  */
+import { PKT_BACKLOG } from '../../../kern/packet.ts';
 import { sorcvbuf, sorcvrest } from '../../../kern/socket/sobuf.ts';
 import { socantrcvmore, sorcv, sorcvcommit } from '../../../kern/socket/upcalls.ts';
+import type { Socket } from '../../../kern/socket/socket.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, LAST_ACK, RCV_MSS, RCV_NXT, ROW_SHIFT, STATE, TS_CLOSE_WAIT, TS_CLOSING,
-  TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, field, setField
+  DELACK_AT, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, IRS, LAST_ACK, QUICKACK, RCV_MSS, RCV_NXT, ROW_SHIFT, STATE,
+  TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { ADD_FULL, NEWEST, RCVD, rangeAdd, rangeTrim } from '../ranges.ts';
 import { at } from '../slab.ts';
@@ -17,6 +19,16 @@ import { enterTimeWait } from './close.ts';
 import { emitAck } from './emit.ts';
 import { dropRangeRow, rangeSet, takeRangeSet } from './recovery.ts';
 import { setState } from './state.ts';
+
+/** So many segments in order are acknowledged at once after one that was not. */
+const QUICK_SEGMENTS = 15;
+/**
+ * While the link is behind, an acknowledgment waits for a quarter of the buffer, but only so many milliseconds, and not for the first bytes of
+ * a connection, whose sender has a small congestion window.
+ */
+const BACKLOG_SHARE = 2;
+const BACKLOG_DELAY_MS = 5;
+const BACKLOG_AFTER = 131_072;
 
 /** Takes [seq, seq + len) at `off`, already cut to the window. False: the flow is gone. */
 export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq: number, len: number, segSize: number): boolean {
@@ -37,7 +49,7 @@ export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq:
   if (segSize > field(w, o, RCV_MSS)) setField(w, o, RCV_MSS, segSize);
   w[o + RCV_NXT] = (rcvNxt + len) | 0;
   tuneReceive(s, i, so, (rcvNxt + len) | 0);
-  scheduleAck(s, i);
+  scheduleAck(s, i, so);
   sorcv(so, bytes, off, len);
   if (at(w, o + STATE) === TS_FREE) return false;
   const c = rangeSet(s, i, RCVD);
@@ -46,11 +58,21 @@ export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq:
 }
 
 /** RFC 9293 §3.8.6.3: as soon as more than one full-sized segment is unacknowledged, and never later than the delay. */
-function scheduleAck(s: Alt, i: number): void {
+function scheduleAck(s: Alt, i: number, so: Socket): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const unacked = (at(w, o + RCV_NXT) - at(w, o + LAST_ACK)) | 0;
-  if (unacked > field(w, o, RCV_MSS)) {
+  const quick = field(w, o, QUICKACK);
+  if (quick > 0) setField(w, o, QUICKACK, quick - 1);
+  if ((s.pkt.flags & PKT_BACKLOG) !== 0 && quick === 0 && unacked < so.rcv.hiwat >> BACKLOG_SHARE) {
+    // One acknowledgment can cover what still waits on the link too.
+    if ((at(w, o + FLAGS) & F_ACKNOW) === 0 && (at(w, o + RCV_NXT) - at(w, o + IRS)) >>> 0 > BACKLOG_AFTER) {
+      if (at(w, o + DELACK_AT) === 0) s.setTimer(i, DELACK_AT, BACKLOG_DELAY_MS);
+      return;
+    }
+  }
+  // After a loss the sender's window is small, and a second segment may be long in coming.
+  if (quick > 0 || unacked > field(w, o, RCV_MSS)) {
     w[o + FLAGS] = at(w, o + FLAGS) | F_ACKNOW;
     s.mark(i);
   } else if (at(w, o + DELACK_AT) === 0) {
@@ -87,6 +109,7 @@ function outOfOrder(s: Alt, i: number, bytes: Uint8Array, off: number, seq: numb
   const o = i << ROW_SHIFT;
   ct.tcp.rcvoopack++;
   ct.tcp.rcvoobyte += len;
+  setField(w, o, QUICKACK, QUICK_SEGMENTS);
   const so = socketOf[i] ?? null;
   const c = takeRangeSet(s, i, RCVD);
   let kept = false;

@@ -23,14 +23,15 @@ import {
 import type { TxPacket } from '../../../kern/packet.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, FADDR, FLAGS, F_ACKNOW, F_SACK, F_TS, F_VIA, F_WSCALE, HEAD, LADDR, LAST_ACK, MAXSEG, MSS, NEIGHBOUR, NEXTHOP,
-  PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WND, STATE, TS_ESTABLISHED, TS_OFF, TS_RECENT, TS_SYN_RCVD,
-  TS_SYN_SENT, TTL_TOS, field, setField
+  DELACK_AT, FADDR, FLAGS, F_ACKNOW, F_CUT, F_SACK, F_TS, F_VIA, F_WSCALE, HEAD, LADDR, LAST_ACK, MAXSEG, MSS, NEIGHBOUR,
+  NEXTHOP, PMTU, PORTS, RANGES, RCV_ADV, RCV_NXT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, SCALE, SND_MAX, SND_UNA,
+  SND_WND, STATE, TS_ESTABLISHED, TS_OFF, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT, TTL_TOS, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { MAX_NETIFS, type NetIf } from '../netif.ts';
 import { pseudo4, putTxSum } from '../offload.ts';
 import { NEWEST, RANGE_WORDS, RCVD } from '../ranges.ts';
 import { at } from '../slab.ts';
+import { fitMtu } from './plpmtud.ts';
 import { RCV_WSCALE, putSynOptions } from './respond.ts';
 
 /** The flow's interface, found again when the routes have changed. Null without a route. */
@@ -49,6 +50,8 @@ export function flowNetif(s: Alt, i: number): NetIf | null {
     if (via) s.flows.setSide(o, NEXTHOP, routes.nexthop);
     w[o + FLAGS] = via ? at(w, o + FLAGS) | F_VIA : at(w, o + FLAGS) & ~F_VIA;
     setField(w, o, NEIGHBOUR, 0);
+    const found = s.ifs[routes.ix] ?? null;
+    if (found !== null) fitMtu(s, i, found.mtu);
   }
   return s.ifs[at(w, o + ROUTE) & (MAX_NETIFS - 1)] ?? null;
 }
@@ -182,7 +185,10 @@ export function emit(s: Alt, i: number, seq: number, len: number, flags: number)
   }
   const opts = s.flows.side(o, TTL_TOS);
   const ttl = (opts & 0xff) === 0 ? s.cfg.ttl : opts & 0xff;
-  putIpv4(b, pkt.prepend(IP_HDR_LEN), IP_HDR_LEN + hdrLen + len, 0, IP_DF, (opts >>> 8) & 0xff, ttl, IPPROTO_TCP, laddr, faddr);
+  const cut = (fl & F_CUT) !== 0;
+  const id = cut ? (s.ipId = (s.ipId + 1) & 0xffff) : 0;
+  const off = cut ? 0 : IP_DF;
+  putIpv4(b, pkt.prepend(IP_HDR_LEN), IP_HDR_LEN + hdrLen + len, id, off, (opts >>> 8) & 0xff, ttl, IPPROTO_TCP, laddr, faddr);
   count(s, len, flags, seq, at(w, o + SND_MAX));
   if ((flags & TH_ACK) !== 0) {
     w[o + LAST_ACK] = at(w, o + RCV_NXT);

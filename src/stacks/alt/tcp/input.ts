@@ -11,8 +11,9 @@ import {
 } from '../../../wire/tcp.ts'; // prettier-ignore
 import type { Alt } from '../alt.ts';
 import {
-  CHALLENGED, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, F_TS, HEAD, IRS, LAST_ACK, MAX_WND, RCV_ADV, RCV_NXT, RCV_TIME, ROW_SHIFT, SCALE,
-  SND_MAX, SND_UNA, SND_WL1, SND_WND, STATE, TS_FREE, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT, field
+  CHALLENGED, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, F_TS, HEAD, IRS, LAST_ACK, MAX_WND, RCV_ADV, RCV_NXT, RCV_TIME,
+  ROW_SHIFT, RXT_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WL1, SND_WND, SRTT, STATE, TS_FREE, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT,
+  field
 } from '../flows.ts'; // prettier-ignore
 import type { NetIf } from '../netif.ts';
 import { pseudo4 } from '../offload.ts';
@@ -23,6 +24,7 @@ import { takeData, takeFin } from './data.ts';
 import { emitAck } from './emit.ts';
 import { established, listenInput } from './listen.ts';
 import { respondReset } from './respond.ts';
+import { rttSample } from './rtt.ts';
 import { synSentInput } from './synsent.ts';
 import { timewaitInput } from './twinput.ts';
 
@@ -108,6 +110,7 @@ function flowInput(s: Alt, i: number): void {
   }
   const tracked = (at(w, o + FLAGS) & F_TS) !== 0;
   if (tracked && !timestampOk(s, i)) return;
+  const quiet = (s.time.ms - at(w, o + RCV_TIME)) | 0;
   w[o + RCV_TIME] = s.time.ms;
 
   // Cut the text to the window (RFC 9293 §3.10.7.4, first check).
@@ -168,7 +171,7 @@ function flowInput(s: Alt, i: number): void {
     if (cut && owed === 0) w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
     return;
   }
-  if (state === TS_SYN_RCVD && !synReceived(s, i)) {
+  if (state === TS_SYN_RCVD && !synReceived(s, i, quiet)) {
     // It was answered by a reset, or not at all.
     if (owed === 0 && at(w, o + STATE) === TS_SYN_RCVD) w[o + FLAGS] = at(w, o + FLAGS) & ~F_ACKNOW;
     return;
@@ -286,8 +289,11 @@ function timestampOk(s: Alt, i: number): boolean {
   return false;
 }
 
-/** SYN-RECEIVED and a segment with an acknowledgment: does the connection stand now? False: the segment is done with. */
-function synReceived(s: Alt, i: number): boolean {
+/**
+ * SYN-RECEIVED and a segment with an acknowledgment: does the connection stand now? `quiet`: ms since the SYN, which was answered at once, so
+ * that this is the first round trip unless the answer had to be repeated. False: the segment is done with.
+ */
+function synReceived(s: Alt, i: number, quiet: number): boolean {
   const { pkt: p } = s;
   const { flows } = s;
   const { w } = flows;
@@ -300,6 +306,7 @@ function synReceived(s: Alt, i: number): boolean {
   w[o + SND_UNA] = (at(w, o + SND_UNA) + 1) | 0;
   w[o + SND_WND] = p.win << (field(w, o, SCALE) & 15);
   w[o + SND_WL1] = (p.seq - 1) | 0;
+  if (field(w, o, RXT_SHIFT) === 0 && at(w, o + SRTT) === 0) rttSample(s, i, quiet);
   if (!established(s, i, flows.socketOf[i] === null ? at(w, o + HEAD) : -1)) {
     // No room in the queue of complete ones: as if the segment had not come.
     if (at(w, o + STATE) !== TS_FREE) w[o + SND_UNA] = (at(w, o + SND_UNA) - 1) | 0;

@@ -6,15 +6,19 @@ import { TH_ACK, TH_FIN, TH_PUSH, TH_SYN } from '../../../wire/tcp.ts';
 import { IP_HDR_LEN } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, FLAGS, F_ACKNOW, F_CWNDLIM, F_FORCE, F_NODELAY, F_NOPUSH, F_PERSIST, F_PROBE, F_PROBED, F_QUEUED, F_RECOVERY, F_RXT, F_SACK, F_TS, ISS,
-  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, RTT_AT, RTT_SEQ, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA,
-  SND_WND, SRTT, STATE, TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK, TS_SYN_RCVD, TS_SYN_SENT, field
+  DELACK_AT, FLAGS, F_ACKNOW, F_CUT, F_CWNDLIM, F_FORCE, F_NODELAY, F_NOPUSH, F_PERSIST, F_QUEUED, F_RECOVERY, F_TS, ISS,
+  MAX_WND, MSS, NEXT, RANGES, RCV_TIME, REXMITS, REXMT_AT, ROUTE, ROUTE_GEN_MASK, ROUTE_IX_BITS, ROW_SHIFT, RTT_AT, RTT_SEQ,
+  SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_UNA, SND_WND, STATE, TS_CLOSE_WAIT, TS_CLOSING, TS_ESTABLISHED,
+  TS_FIN_WAIT_1, TS_FREE, TS_LAST_ACK, TS_SYN_RCVD, TS_SYN_SENT, field
 } from '../flows.ts'; // prettier-ignore
+import type { NetIf } from '../netif.ts';
 import { SACKED, rangeAfter, rangeSkip } from '../ranges.ts';
 import { at } from '../slab.ts';
+import { ccAfterIdle } from './cc.ts';
 import { emit, emitAck, flowNetif } from './emit.ts';
 import { pipe, rangeSet, sendLost } from './recovery.ts';
-import { initialWindow, rtoMs } from './rtt.ts';
+import { armRexmt } from './rexmt.ts';
+import { rtoMs } from './rtt.ts';
 
 /** When a link had no slot. */
 const RETRY_MS = 5;
@@ -22,8 +26,6 @@ const RETRY_MS = 5;
 const NO_ROUTE_RETRY_MS = 1000;
 /** Headers of a segment with timestamps. */
 const HEADERS = IP_HDR_LEN + 32;
-/** Smallest time before a tail loss probe. */
-const PROBE_MIN_MS = 10;
 
 /** Runs all flows that have output, then frees the rows of those that ended. */
 export function runOutput(s: Alt): void {
@@ -96,9 +98,9 @@ function sendSyn(s: Alt, i: number, state: number): boolean {
 }
 
 /** Largest payload of one frame: whole segments, as many as the link cuts. */
-function frameLimit(s: Alt, i: number, mss: number): number {
-  const nif = flowNetif(s, i);
-  if (nif === null || nif.tsoMax === 0) return mss;
+function frameLimit(s: Alt, i: number, nif: NetIf | null, mss: number): number {
+  // What may be cut on its way is cut by its identification, which a link's own cutting would give twice.
+  if (nif === null || nif.tsoMax === 0 || (at(s.flows.w, (i << ROW_SHIFT) + FLAGS) & F_CUT) !== 0) return mss;
   const segments = ((nif.tsoMax - HEADERS) / mss) | 0;
   return segments > 1 ? segments * mss : mss;
 }
@@ -109,6 +111,8 @@ function sendData(s: Alt, i: number, state: number): boolean {
   const so = socketOf[i] ?? null;
   if (so === null) return true;
   const { cc } = so.snd;
+  // First, because a way that has changed may take less.
+  const nif = flowNetif(s, i);
   const mss = field(w, o, MSS);
   const finQueued = finIsQueued(state);
   if (!finQueued && state !== TS_ESTABLISHED && state !== TS_CLOSE_WAIT) return true;
@@ -116,8 +120,9 @@ function sendData(s: Alt, i: number, state: number): boolean {
   const una = at(w, o + SND_UNA);
   if (at(w, o + SND_MAX) === una && cc > 0) restartAfterIdle(s, i);
   const end = (una + cc) | 0;
-  const limit = frameLimit(s, i, mss);
+  const limit = frameLimit(s, i, nif, mss);
   let blocked = false;
+  const idle = at(w, o + REXMT_AT) === 0;
   for (;;) {
     skipSacked(s, i);
     const nxt = at(w, o + SND_NXT);
@@ -155,6 +160,8 @@ function sendData(s: Alt, i: number, state: number): boolean {
     if (last && len % mss !== 0) w[o + SND_SML] = (nxt + len) | 0;
     if (fin || (flags & F_FORCE) !== 0) break;
   }
+  // The timer was set for the first of them, when there was nothing behind it that a probe could be for.
+  if (idle && at(w, o + REXMT_AT) !== 0 && ((at(w, o + SND_MAX) - una) | 0) > mss) armRexmt(s, i);
   w[o + FLAGS] = at(w, o + FLAGS) & ~F_FORCE;
   armPersist(s, i, ((end - at(w, o + SND_NXT)) | 0) > (finQueued ? -1 : 0));
   return !blocked;
@@ -219,30 +226,6 @@ function sent(s: Alt, i: number, nxt: number, len: number, fin: boolean): void {
   if (at(w, o + REXMT_AT) === 0) armRexmt(s, i);
 }
 
-/** Sets the retransmission timer, or a tail loss probe's in front of it (RFC 8985 §7.2, for flows with SACK). */
-export function armRexmt(s: Alt, i: number): void {
-  const { w } = s.flows;
-  const o = i << ROW_SHIFT;
-  const rto = rtoMs(s, i);
-  let flags = at(w, o + FLAGS) & ~F_PROBE;
-  let delay = rto;
-  const flight = (at(w, o + SND_MAX) - at(w, o + SND_UNA)) | 0;
-  if (
-    (flags & F_SACK) !== 0 &&
-    (flags & (F_RECOVERY | F_PROBED | F_RXT)) === 0 &&
-    flight > field(w, o, MSS) &&
-    at(w, o + SRTT) !== 0
-  ) {
-    const probe = Math.max(PROBE_MIN_MS, at(w, o + SRTT) >> 2);
-    if (probe < rto) {
-      flags |= F_PROBE;
-      delay = probe;
-    }
-  }
-  w[o + FLAGS] = flags;
-  s.setTimer(i, REXMT_AT, delay);
-}
-
 /** Data waits and nothing is on its way that would bring an acknowledgment: the window has to be asked for (RFC 9293 §3.8.6.1). */
 function armPersist(s: Alt, i: number, waiting: boolean): void {
   const { w } = s.flows;
@@ -252,11 +235,10 @@ function armPersist(s: Alt, i: number, waiting: boolean): void {
   s.setTimer(i, REXMT_AT, rtoMs(s, i));
 }
 
-/** RFC 5681 §4.1: after a timeout's worth of silence the window says nothing about the path any more. */
+/** RFC 5681 §4.1: a timeout's worth of silence. */
 function restartAfterIdle(s: Alt, i: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   if (((s.time.ms - at(w, o + RCV_TIME)) | 0) < rtoMs(s, i)) return;
-  const initial = initialWindow(field(w, o, MSS));
-  if (at(w, o + SND_CWND) > initial) w[o + SND_CWND] = initial;
+  ccAfterIdle(s, i);
 }

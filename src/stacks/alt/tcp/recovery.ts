@@ -1,5 +1,5 @@
 /**
- * Loss recovery: fast retransmit and NewReno (RFC 5681, RFC 6582), and with SACK a scoreboard of up to eight ranges per flow (RFC 2018,
+ * Loss recovery: fast retransmit and NewReno (RFC 5681, RFC 6582), and with SACK a scoreboard of up to 32 ranges per flow (RFC 2018,
  * RFC 6675 in spirit): what lies below the highest range and is not in one is lost. Each hole is sent again once, in order
  * (HIGH_RXT); if data that left after the last retransmission is acknowledged while the first hole still stands, the
  * retransmissions were lost too and begin anew (RXT_MARK), so that no timeout is needed for them.
@@ -8,8 +8,8 @@ import { TH_ACK } from '../../../wire/tcp.ts';
 import type { TcpOptions } from '../../../wire/tcp.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_RECOVER, F_RECOVERY, F_RXT, F_SACK, HIGH_RXT, MSS, RANGES, RECOVER, REXMITS, ROW_SHIFT, RTT_AT, RXT_MARK, SND_CWND,
-  SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, field, setField
+  DUPACKS, FLAGS, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_RXT, F_SACK, HIGH_RXT, MSS, RANGES, RECOVER, REXMITS, REXMT_AT,
+  ROW_SHIFT, RTT_AT, RXT_MARK, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, SRTT, field, setField
 } from '../flows.ts'; // prettier-ignore
 import {
   ADD_NEW,
@@ -25,10 +25,13 @@ import {
   rangeTrim,
 } from '../ranges.ts';
 import { at } from '../slab.ts';
+import { ccReduce } from './cc.ts';
 import { emit } from './emit.ts';
+import { armRexmt } from './rexmt.ts';
+import { initialWindow } from './rtt.ts';
 
 /** Duplicate acknowledgments, or full segments acknowledged selectively, that mean a loss. */
-const DUPTHRESH = 3;
+export const DUPTHRESH = 3;
 
 /** Offset of the flow's set `which` in the range slab, or -1 without a row. */
 export function rangeSet(s: Alt, i: number, which: number): number {
@@ -125,17 +128,62 @@ export function onDupAck(s: Alt, i: number, unsent: number): void {
   if (unsent <= 0 && flight < (DUPTHRESH + 1) * mss) threshold = Math.max(1, Math.ceil(flight / mss) - 1);
   const c = rangeSet(s, i, SACKED);
   const sacked = c < 0 ? 0 : rangeBytes(s.ranges.w, c);
-  if (field(w, o, DUPACKS) < threshold && sacked <= (threshold - 1) * mss) return;
+  // RFC 8985 §7: what a probe brought back left last, so that all before it had its time.
+  if (sacked > 0 && (at(w, o + FLAGS) & F_PROBED) !== 0) threshold = 0;
+  if (field(w, o, DUPACKS) < threshold && sacked <= (threshold - 1) * mss) {
+    if (sacked > 0) armReorder(s, i);
+    return;
+  }
+  startRecovery(s, i);
+}
+
+/** RFC 8985 §6.2: what is missing below what has arrived may be late by a quarter of a round trip; then it is lost, however few came. */
+function armReorder(s: Alt, i: number): void {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  // Eighths of a millisecond, and twice it in all, because the wheel's step is coarse.
+  const wait = at(w, o + SRTT) >> 5;
+  const due = at(w, o + REXMT_AT);
+  if (at(w, o + SRTT) === 0 || (due !== 0 && ((due - s.time.ms - wait) | 0) <= 0)) return;
+  w[o + FLAGS] = at(w, o + FLAGS) | F_PROBE;
+  s.setTimer(i, REXMT_AT, wait);
+}
+
+/** The timer set by `armReorder`, or a probe's: is anything missing below what has arrived? True: it is sent again now. */
+export function reorderTimeout(s: Alt, i: number): boolean {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const c = rangeSet(s, i, SACKED);
+  if (c < 0 || at(s.ranges.w, c) === 0) return false;
+  if ((at(w, o + FLAGS) & F_RECOVERY) === 0) {
+    startRecovery(s, i);
+    return true;
+  }
+  // Silence for two round trips in recovery: the retransmissions were lost too.
+  s.ct.tcp.sack_lostrexmt++;
+  s.flows.setSide(o, HIGH_RXT, at(w, o + SND_UNA));
+  s.flows.setSide(o, RXT_MARK, at(w, o + SND_MAX));
+  w[o + FLAGS] = at(w, o + FLAGS) | F_RXT;
+  s.mark(i);
+  return true;
+}
+
+function startRecovery(s: Alt, i: number): void {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const una = at(w, o + SND_UNA);
+  const c = rangeSet(s, i, SACKED);
+  const sacked = c < 0 ? 0 : at(s.ranges.w, c);
   s.ct.tcp.newreno_episode++;
   if (sacked > 0) s.ct.tcp.sack_recovery_episode++;
   s.flows.setSide(o, RECOVER, at(w, o + SND_MAX));
   s.flows.setSide(o, HIGH_RXT, una);
   s.flows.setSide(o, RXT_MARK, at(w, o + SND_MAX));
   s.flows.setSide(o, RTT_AT, 0);
-  const half = Math.max(2 * mss, flight >> 1);
-  w[o + SND_SSTHRESH] = half;
-  w[o + SND_CWND] = half;
-  w[o + FLAGS] = at(w, o + FLAGS) | F_RECOVERY | F_RECOVER | F_RXT;
+  ccReduce(s, i);
+  w[o + SND_CWND] = at(w, o + SND_SSTHRESH);
+  w[o + FLAGS] = (at(w, o + FLAGS) & ~(F_PROBE | F_PROBED)) | F_RECOVERY | F_RECOVER | F_RXT;
+  armRexmt(s, i);
   s.mark(i);
 }
 
@@ -149,7 +197,7 @@ export function onRecoveryAck(s: Alt, i: number, ack: number, acked: number): bo
     setField(w, o, DUPACKS, 0);
     // RFC 6582 §3.2 step 3: no burst at the end.
     const flight = (at(w, o + SND_MAX) - ack) | 0;
-    w[o + SND_CWND] = Math.min(at(w, o + SND_SSTHRESH), Math.max(flight, mss) + 4 * mss);
+    w[o + SND_CWND] = Math.min(at(w, o + SND_SSTHRESH), Math.max(flight, mss) + initialWindow(mss));
     return true;
   }
   if (((s.flows.side(o, HIGH_RXT) - ack) | 0) < 0) s.flows.setSide(o, HIGH_RXT, ack);

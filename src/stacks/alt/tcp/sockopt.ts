@@ -1,60 +1,31 @@
 /** Options of a stream socket (tcp(4)), with FreeBSD's numbers, and TCP_INFO. */
 import type { Errno } from '../../../kern/errno.ts';
 import type { SockOpt } from '../../../kern/socket/protosw.ts';
-import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF } from '../../../kern/socket/soconst.ts';
+import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF, SO_SNDBUF } from '../../../kern/socket/soconst.ts';
 import type { Socket } from '../../../kern/socket/socket.ts';
 import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_NODELAY, F_NOPUSH, F_RCVFIXED, F_RECOVERY, F_SACK, F_TS, F_WSCALE, IRS, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, MAXSEG, MSS, RCV_ADV, RCV_MSS,
-  RCV_NXT, REXMITS, ROW_SHIFT, RTTVAR, RXT_SHIFT, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA, SND_WND, SRTT, STATE, STATE_NAMES, TS_ESTABLISHED,
-  TTL_TOS, field, setField
+  FLAGS, F_NODELAY, F_NOPUSH, F_RCVFIXED, F_SNDFIXED, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, MAXSEG, MSS, ROW_SHIFT, STATE,
+  TS_ESTABLISHED, TTL_TOS, USER_TIMEOUT, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { ipOption } from '../ipopt.ts';
-import { SACKED, rangeBytes } from '../ranges.ts';
 import { at } from '../slab.ts';
-import { rangeSet } from './recovery.ts';
-import { rtoMs } from './rtt.ts';
+import { ccName, setCongestion } from './cc.ts';
+import { tcpInfo } from './info.ts';
 import { armKeepalive } from './timer.ts';
 
 export const TCP_NODELAY = 1;
 export const TCP_MAXSEG = 2;
 export const TCP_NOPUSH = 4;
 export const TCP_INFO = 32;
+export const TCP_CONGESTION = 64;
+export const TCP_KEEPINIT = 128;
 export const TCP_KEEPIDLE = 256;
 export const TCP_KEEPINTVL = 512;
 export const TCP_KEEPCNT = 1024;
-
-/** Flags of `options` in TCP_INFO. */
-export const TCPI_OPT_TIMESTAMPS = 0x1;
-export const TCPI_OPT_SACK = 0x2;
-export const TCPI_OPT_WSCALE = 0x4;
-
-/** Times in microseconds, the rest in bytes or segments. Byte totals count modulo 2^32. */
-export interface TcpInfo {
-  state: string;
-  snd_cwnd: number;
-  snd_ssthresh: number;
-  rtt: number;
-  rttvar: number;
-  rto: number;
-  snd_mss: number;
-  rcv_mss: number;
-  snd_wnd: number;
-  rcv_wnd: number;
-  snd_una: number;
-  snd_nxt: number;
-  rcv_nxt: number;
-  retransmits: number;
-  total_retrans: number;
-  unacked: number;
-  sacked: number;
-  lost: number;
-  options: number;
-  ca_state: string;
-  bytes_acked: number;
-  bytes_received: number;
-}
+/** Linux's option; its number here is our own, and the other stack's. */
+export const TCP_USER_TIMEOUT = 16_384;
 
 /** ENOPROTOOPT for an unknown option, EINVAL for a bad value or a socket that has ended. */
 export function ctloutput(s: Alt, so: Socket, sopt: SockOpt): Errno | null {
@@ -68,6 +39,11 @@ export function ctloutput(s: Alt, so: Socket, sopt: SockOpt): Errno | null {
   if (sopt.level === SOL_SOCKET && sopt.name === SO_RCVBUF && sopt.dir === 'set') {
     const o = i << ROW_SHIFT;
     s.flows.w[o + FLAGS] = at(s.flows.w, o + FLAGS) | F_RCVFIXED;
+    return null;
+  }
+  if (sopt.level === SOL_SOCKET && sopt.name === SO_SNDBUF && sopt.dir === 'set') {
+    const o = i << ROW_SHIFT;
+    s.flows.w[o + FLAGS] = at(s.flows.w, o + FLAGS) | F_SNDFIXED;
     return null;
   }
   if (sopt.level !== IPPROTO_TCP) {
@@ -104,7 +80,16 @@ function getOption(s: Alt, i: number, sopt: SockOpt): Errno | null {
       sopt.value = s.flows.side(o, KEEP_INTVL) || s.cfg.keepIntvlMs / 1000;
       return null;
     case TCP_KEEPCNT:
-      sopt.value = s.flows.side(o, KEEP_CNT) || s.cfg.keepCnt;
+      sopt.value = s.flows.side(o, KEEP_CNT) & 0xff || s.cfg.keepCnt;
+      return null;
+    case TCP_KEEPINIT:
+      sopt.value = s.flows.side(o, KEEP_CNT) >>> 8 || Math.floor(s.cfg.keepInitMs / 1000);
+      return null;
+    case TCP_CONGESTION:
+      sopt.value = ccName(s, i);
+      return null;
+    case TCP_USER_TIMEOUT:
+      sopt.value = s.flows.side(o, USER_TIMEOUT);
       return null;
     case TCP_INFO:
       refresh(s);
@@ -119,6 +104,10 @@ function setOption(s: Alt, i: number, sopt: SockOpt): Errno | null {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const { name } = sopt;
+  if (name === TCP_CONGESTION) {
+    if (typeof sopt.value !== 'string') return 'EINVAL';
+    return setCongestion(s, i, sopt.value) ? null : 'ENOENT';
+  }
   const v = typeof sopt.value === 'boolean' ? Number(sopt.value) : sopt.value;
   if (typeof v !== 'number' || !Number.isInteger(v)) return 'EINVAL';
   if (name === TCP_NODELAY || name === TCP_NOPUSH) {
@@ -136,50 +125,23 @@ function setOption(s: Alt, i: number, sopt: SockOpt): Errno | null {
     if (field(w, o, MSS) !== 0) setField(w, o, MSS, v);
     return null;
   }
-  const word = name === TCP_KEEPIDLE ? KEEP_IDLE : name === TCP_KEEPINTVL ? KEEP_INTVL : name === TCP_KEEPCNT ? KEEP_CNT : -1;
+  if (name === TCP_USER_TIMEOUT) {
+    if (v < 0 || v > 0x7fffffff) return 'EINVAL';
+    s.flows.setSide(o, USER_TIMEOUT, v);
+    return null;
+  }
+  if (name === TCP_KEEPINIT || name === TCP_KEEPCNT) {
+    const init = name === TCP_KEEPINIT;
+    if (v < 1 || v > (init ? 2_147_483 : 127)) return 'EINVAL';
+    const both = s.flows.side(o, KEEP_CNT);
+    s.flows.setSide(o, KEEP_CNT, init ? (both & 0xff) | (v << 8) : (both & ~0xff) | v);
+    return null;
+  }
+  const word = name === TCP_KEEPIDLE ? KEEP_IDLE : name === TCP_KEEPINTVL ? KEEP_INTVL : -1;
   if (word < 0) return name === TCP_INFO ? 'EINVAL' : 'ENOPROTOOPT';
-  if (v < 1 || v > (word === KEEP_CNT ? 127 : 86_400)) return 'EINVAL';
+  if (v < 1 || v > 86_400) return 'EINVAL';
   s.flows.setSide(o, word, v);
   refresh(s);
   armKeepalive(s, i);
   return null;
-}
-
-export function tcpInfo(s: Alt, i: number): TcpInfo {
-  const { w } = s.flows;
-  const o = i << ROW_SHIFT;
-  const flags = at(w, o + FLAGS);
-  const una = at(w, o + SND_UNA);
-  const mss = field(w, o, MSS) || 1;
-  const c = rangeSet(s, i, SACKED);
-  const sacked = c < 0 ? 0 : rangeBytes(s.ranges.w, c);
-  const recovering = (flags & F_RECOVERY) !== 0;
-  const options =
-    ((flags & F_TS) !== 0 ? TCPI_OPT_TIMESTAMPS : 0) |
-    ((flags & F_SACK) !== 0 ? TCPI_OPT_SACK : 0) |
-    ((flags & F_WSCALE) !== 0 ? TCPI_OPT_WSCALE : 0);
-  return {
-    state: STATE_NAMES[at(w, o + STATE)] ?? 'CLOSED',
-    snd_cwnd: at(w, o + SND_CWND),
-    snd_ssthresh: at(w, o + SND_SSTHRESH),
-    rtt: at(w, o + SRTT) * 125,
-    rttvar: field(w, o, RTTVAR) * 250,
-    rto: rtoMs(s, i) * 1000,
-    snd_mss: field(w, o, MSS),
-    rcv_mss: field(w, o, RCV_MSS),
-    snd_wnd: at(w, o + SND_WND),
-    rcv_wnd: Math.max(0, (at(w, o + RCV_ADV) - at(w, o + RCV_NXT)) | 0),
-    snd_una: una >>> 0,
-    snd_nxt: at(w, o + SND_NXT) >>> 0,
-    rcv_nxt: at(w, o + RCV_NXT) >>> 0,
-    retransmits: field(w, o, RXT_SHIFT),
-    total_retrans: s.flows.side(o, REXMITS),
-    unacked: Math.ceil(((at(w, o + SND_MAX) - una) | 0) / mss),
-    sacked: Math.ceil(sacked / mss),
-    lost: recovering ? 1 : 0,
-    options,
-    ca_state: recovering ? 'recovery' : field(w, o, RXT_SHIFT) > 0 ? 'loss' : field(w, o, DUPACKS) > 0 ? 'disorder' : 'open',
-    bytes_acked: at(w, o + STATE) < TS_ESTABLISHED ? 0 : (una - at(w, o + ISS) - 1) >>> 0,
-    bytes_received: at(w, o + STATE) < TS_ESTABLISHED ? 0 : (at(w, o + RCV_NXT) - at(w, o + IRS) - 1) >>> 0,
-  };
 }

@@ -7,14 +7,17 @@ import { SO_KEEPALIVE } from '../../../kern/socket/soconst.ts';
 import { TH_ACK, TH_FIN, TH_PUSH } from '../../../wire/tcp.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DELACK_AT, DUPACKS, FLAGS, F_ACKNOW, F_DETACHED, F_FORCE, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_RXT, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL,
-  LIFE_AT, MSS, PROBES, RCV_TIME, RECOVER, REXMITS, REXMT_AT, ROW_SHIFT, RTT_AT, RXT_SHIFT, SND_CWND, SND_MAX, SND_NXT, SND_SSTHRESH, SND_UNA,
-  STATE, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_2, TS_FREE, TS_SYN_RCVD, TS_SYN_SENT, field, setField
+  DELACK_AT, DUPACKS, FLAGS, F_ACKNOW, F_DETACHED, F_FORCE, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_RXT, ISS,
+  KEEP_CNT, KEEP_IDLE, KEEP_INTVL, LIFE_AT, MSS, PROBES, RCV_TIME, RECOVER, REXMITS, REXMT_AT, ROW_SHIFT, RTT_AT, RXT_SHIFT,
+  RXT_SINCE, SND_CWND, SND_MAX, SND_NXT, SND_UNA, STATE, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_2, TS_FREE, TS_SYN_RCVD,
+  TS_SYN_SENT, USER_TIMEOUT, field, setField
 } from '../flows.ts'; // prettier-ignore
 import { at } from '../slab.ts';
 import { abortFlow, endFlow } from './close.ts';
+import { ccReduce } from './cc.ts';
 import { emit } from './emit.ts';
-import { clearSacked } from './recovery.ts';
+import { plTimeout } from './plpmtud.ts';
+import { clearSacked, reorderTimeout } from './recovery.ts';
 import { rtoMs } from './rtt.ts';
 
 /** Timeouts in a row before the end (RFC 9293 §3.8.3 R2), and for a SYN/ACK. */
@@ -96,14 +99,15 @@ function timeout(s: Alt, i: number): void {
   const shift = field(w, o, RXT_SHIFT) + 1;
   setField(w, o, RXT_SHIFT, shift);
   s.ct.tcp.rexmttimeo++;
-  if (shift > MAX_REXMT) {
+  if (shift > MAX_REXMT || userTimeout(s, i)) {
     s.ct.tcp.timeoutdrop++;
     abortFlow(s, i, 'ETIMEDOUT');
     return;
   }
-  const mss = field(w, o, MSS);
-  if (shift === 1) w[o + SND_SSTHRESH] = Math.max(2 * mss, ((max - una) | 0) >> 1);
-  w[o + SND_CWND] = mss;
+  plTimeout(s, i, shift);
+  // Once for a loss: one that is under repair has been paid for.
+  if ((at(w, o + FLAGS) & F_RECOVER) === 0) ccReduce(s, i);
+  w[o + SND_CWND] = field(w, o, MSS);
   setField(w, o, DUPACKS, 0);
   s.flows.setSide(o, RECOVER, max);
   s.flows.setSide(o, RTT_AT, 0);
@@ -111,6 +115,20 @@ function timeout(s: Alt, i: number): void {
   clearSacked(s, i);
   w[o + SND_NXT] = una;
   s.mark(i);
+}
+
+/** RFC 5482: has the user waited long enough? Counts from the first timeout in vain, less the time before it. */
+function userTimeout(s: Alt, i: number): boolean {
+  const o = i << ROW_SHIFT;
+  const limit = s.flows.side(o, USER_TIMEOUT);
+  if (limit === 0) return false;
+  const now = s.time.ms | 1;
+  const since = s.flows.side(o, RXT_SINCE);
+  if (since === 0) {
+    s.flows.setSide(o, RXT_SINCE, (now - rtoMs(s, i) / 2) | 1);
+    return false;
+  }
+  return ((now - since) | 0) >= limit;
 }
 
 /** Sends what will bring an acknowledgment with news: new data, or the last segment again. Then the timeout proper. */
@@ -122,6 +140,10 @@ function tailProbe(s: Alt, i: number): void {
   w[o + FLAGS] = (at(w, o + FLAGS) & ~F_PROBE) | F_PROBED;
   const so = socketOf[i] ?? null;
   if (una === max || so === null) return;
+  if (reorderTimeout(s, i)) {
+    s.setTimer(i, REXMT_AT, rtoMs(s, i));
+    return;
+  }
   s.ct.tcp.tlpprobes++;
   const end = (una + so.snd.cc) | 0;
   if (((end - max) | 0) > 0 && at(w, o + SND_NXT) === max) {
@@ -150,6 +172,13 @@ function persist(s: Alt, i: number): void {
     abortFlow(s, i, 'ETIMEDOUT');
     return;
   }
+  if (userTimeout(s, i)) {
+    s.ct.tcp.timeoutdrop++;
+    abortFlow(s, i, 'ETIMEDOUT');
+    return;
+  }
+  // RFC 6429 §4: nobody waits for a window that stays closed to a user who has gone, however well the peer answers.
+  if ((flags & F_DETACHED) !== 0 && at(w, o + LIFE_AT) === 0) s.setTimer(i, LIFE_AT, s.cfg.persistOrphanMs);
   setField(w, o, PROBES, probes);
   s.ct.tcp.sndprobe++;
   if (field(w, o, RXT_SHIFT) < MAX_REXMT) setField(w, o, RXT_SHIFT, field(w, o, RXT_SHIFT) + 1);
@@ -167,6 +196,9 @@ function lifeTimer(s: Alt, i: number): void {
   } else if (state === TS_FIN_WAIT_2 && (at(w, o + FLAGS) & F_DETACHED) !== 0) {
     s.ct.tcp.finwait2_drops++;
     endFlow(s, i, null);
+  } else if ((at(w, o + FLAGS) & F_DETACHED) !== 0) {
+    s.ct.tcp.persistdrop++;
+    abortFlow(s, i, null);
   } else {
     keepalive(s, i);
   }
@@ -198,7 +230,7 @@ function keepalive(s: Alt, i: number): void {
     return;
   }
   ct.tcp.keeptimeo++;
-  if (field(w, o, PROBES) >= (s.flows.side(o, KEEP_CNT) || cfg.keepCnt)) {
+  if (field(w, o, PROBES) >= (s.flows.side(o, KEEP_CNT) & 0xff || cfg.keepCnt)) {
     ct.tcp.keepdrops++;
     abortFlow(s, i, 'ETIMEDOUT');
     return;

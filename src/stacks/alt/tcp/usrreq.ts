@@ -12,12 +12,13 @@ import { soisconnecting, soisdisconnecting, soreserve, sorcvspace } from '../../
 import { ipv4, isV4, sockAddr } from '../../../wire/addr.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FADDR, FLAGS, F_ACKNOW, F_BOUND, F_DETACHED, F_NEEDFIN, F_WSCALE, HEAD, LADDR, LIFE_AT, MSS, PORTS, RCV_ADV, RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT,
-  RTT_AT, SCALE, STATE, TS_CLOSED, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_LISTEN, TS_SYN_RCVD,
-  TS_SYN_SENT, field,
+  FADDR, FLAGS, F_ACKNOW, F_BOUND, F_DETACHED, F_NEEDFIN, F_WSCALE, HEAD, KEEP_CNT, LADDR, LIFE_AT, MSS, PORTS, RCV_ADV,
+  RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT, RTT_AT, SCALE, STATE, TS_CLOSED, TS_CLOSE_WAIT, TS_ESTABLISHED, TS_FIN_WAIT_1,
+  TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_LISTEN, TS_SYN_RCVD, TS_SYN_SENT, field
 } from '../flows.ts'; // prettier-ignore
 import { ephemeralCount, ephemeralPort, ephemeralStart } from '../ports.ts';
 import { at } from '../slab.ts';
+import { setCongestion } from './cc.ts';
 import { abortFlow, endFlow } from './close.ts';
 import { initialSeq } from './isn.ts';
 import { begin, hashFlow } from './listen.ts';
@@ -37,6 +38,7 @@ function attach(s: Alt, so: Socket): Errno | null {
       return 'ENOBUFS';
     }
     flows.w[(i << ROW_SHIFT) + STATE] = TS_CLOSED;
+    if (s.cfg.ccAlgorithm === 'newreno') setCongestion(s, i, 'newreno');
   }
   so.pcb = i;
   flows.socketOf[i] = so;
@@ -155,7 +157,7 @@ function connect(s: Alt, so: Socket, addr: SockAddr): Errno | null {
   setState(s, i, TS_SYN_SENT);
   s.flows.setSide(o, RTT_AT, s.time.ms | 1);
   w[o + REXMT_AT] = 0;
-  s.setTimer(i, LIFE_AT, s.cfg.keepInitMs);
+  s.setTimer(i, LIFE_AT, (s.flows.side(o, KEEP_CNT) >>> 8) * 1000 || s.cfg.keepInitMs);
   s.ct.tcp.connattempt++;
   s.mark(i);
   soisconnecting(so);
