@@ -14,7 +14,8 @@ const MAX_TURNS = 10_000;
 const HOST_WORK: ReadonlySet<string> = new Set([
   'FSReqCallback',
   'FSReqPromise',
-  'FileHandleCloseReq',
+  // A FileHandle that is being closed.
+  'CloseReq',
   'GetAddrInfoReqWrap',
   'GetNameInfoReqWrap',
   'QueryReqWrap',

@@ -172,7 +172,10 @@ export function accept(listener: Socket): Socket | null {
   return isErrno(so) ? null : so;
 }
 
-/** Two ends from `a` to `b`; fails when there is no connection within `maxMs`. */
+/**
+ * Two ends from `a` to `b`; fails when three attempts bring none. One may: when the handshake's last ACK and its repetitions are lost, a
+ * client that says nothing stands while the server has given up, and neither ever learns of it (RFC 9293 §3.5.1 calls it half-open).
+ */
 export function connected(
   sim: Simulation,
   a: SimHost,
@@ -181,10 +184,13 @@ export function connected(
   port: number,
   maxMs = 300_000,
 ): [Socket, Socket] {
-  const client = connect(a, b, port);
-  let server: Socket | null = null;
-  if (!sim.runUntil(() => (server = accept(listener)) !== null, maxMs)) throw new Error(`no connection within ${maxMs} ms`);
-  return [client, server!];
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const client = connect(a, b, port);
+    let server: Socket | null = null;
+    if (sim.runUntil(() => (server = accept(listener)) !== null, maxMs / 3)) return [client, server!];
+    soabort(client);
+  }
+  throw new Error(`no connection within ${maxMs} ms`);
 }
 
 /** A choice from a list by random numbers. */
