@@ -74,7 +74,9 @@ export function foldProfile({ nodes, samples, timeDeltas }) {
     let frame = root;
     for (const call of path.slice(1)) {
       const place =
-        call.url === '' ? '' : `${call.url.replace(/^.*\/(?:dist|src)\//, '').replace(/^node:/, 'node:')}:${call.lineNumber + 1}`;
+        call.url === ''
+          ? ''
+          : `${call.url.replace(/^file:.*\/(?:dist|src|node_modules)\//, '').replace(/^file:.*\//, '')}:${call.lineNumber + 1}`;
       const key = `${call.functionName} ${place}`;
       let next = frame.children.get(key);
       if (next === undefined) {

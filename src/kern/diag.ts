@@ -55,7 +55,7 @@ export interface LoadReport {
 }
 
 export class Probe<T extends object> {
-  /** Listeners inside the kernel's own process. */
+  /** Listeners inside this program; `#outer` is for those outside of the kernel. */
   #listeners: readonly ((report: T) => void)[] = [];
   #outer: DiagChannel | null = null;
   #changed: () => void;
