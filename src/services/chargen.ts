@@ -4,7 +4,7 @@
  */
 import { isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { sosend } from '../kern/socket/calls.ts';
+import { sosendref } from '../kern/socket/calls.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { StreamService } from './service.ts';
 
@@ -49,13 +49,13 @@ export class Chargen extends StreamService {
     const text = this.#text;
     for (;;) {
       const at = so.data as number;
-      const n = sosend(so, text, at, text.length - at);
+      const n = sosendref(so, text, at, text.length - at);
       if (isErrno(n)) {
         if (n !== 'EAGAIN') this.end(so);
         return;
       }
       this.counters.sent += n;
-      so.data = (at + n) % CHARGEN_PERIOD;
+      so.data = at + n === text.length ? 0 : at + n;
       if (n < text.length - at) return;
     }
   }

@@ -7,7 +7,7 @@ import type { Kernel } from '../kernel.ts';
 import type { Proc } from '../proc/proc.ts';
 import { NO_HANDLER } from './handler.ts';
 import { ListenQueue } from './listen.ts';
-import { PR_ATOMIC, PR_CONNREQUIRED, PR_IMPLOPCL, PR_WANTRCVD, type SockAddr } from './protosw.ts';
+import { type ControlMsg, PR_ATOMIC, PR_CONNREQUIRED, PR_CONTROL, PR_IMPLOPCL, PR_WANTRCVD, type SockAddr } from './protosw.ts';
 import { SO_ACCEPTCONN } from './soconst.ts';
 import {
   SS_CANTRCVMORE,
@@ -187,6 +187,18 @@ export function soshutdown(so: Socket, how: 'rd' | 'wr' | 'rdwr'): Errno | null 
  * the low-water mark, or still connecting), ENOBUFS (the buffer pool is at its limit and nothing of this socket's is in flight).
  */
 export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number): Result<number> {
+  return send(so, bytes, off, len, false);
+}
+
+/**
+ * `sosend` without a copy: the bytes must stay as they are until the peer has acknowledged them or the connection is gone. For what is
+ * constant, or large (sosend(9) with mbufs of external storage). How many were taken, and the errors of `sosend`.
+ */
+export function sosendref(so: Socket, bytes: Uint8Array, off: number, len: number): Result<number> {
+  return send(so, bytes, off, len, true);
+}
+
+function send(so: Socket, bytes: Uint8Array, off: number, len: number, byRef: boolean): Result<number> {
   const { state } = so;
   if ((state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
   if (so.error !== null) return sotakeerror(so) ?? 'EPIPE';
@@ -203,7 +215,7 @@ export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number):
   }
   if (n === 0) return 0;
   const snd = sosndbuf(so);
-  if (!snd.append(bytes, off, n)) {
+  if (!(byRef ? snd.appendRef(bytes, off, n) : snd.append(bytes, off, n))) {
     so.kernel.domains.counters.nobufs++;
     n = Math.min(n, snd.slack());
     so.state |= SS_SNDWAIT;
@@ -218,8 +230,18 @@ export function sosend(so: Socket, bytes: Uint8Array, off: number, len: number):
   return n;
 }
 
-/** Sends a message; `to` null: to the connected peer. EMSGSIZE, EDESTADDRREQ, ENOTCONN, EISCONN, EPIPE, the pending error. */
-export function sosendto(so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null {
+/**
+ * Sends a message; `to` null: to the connected peer. EMSGSIZE, EDESTADDRREQ, ENOTCONN, EISCONN, EPIPE, the pending error; EINVAL for control
+ * data that the protocol does not take.
+ */
+export function sosendto(
+  so: Socket,
+  bytes: Uint8Array,
+  off: number,
+  len: number,
+  to: SockAddr | null,
+  control: readonly ControlMsg[] | null = null,
+): Errno | null {
   if ((so.state & SS_CANTSENDMORE) !== 0) return sotakeerror(so) ?? 'EPIPE';
   if (so.error !== null) return sotakeerror(so);
   const connected = (so.state & SS_ISCONNECTED) !== 0;
@@ -230,7 +252,8 @@ export function sosendto(so: Socket, bytes: Uint8Array, off: number, len: number
     return 'EDESTADDRREQ';
   }
   if (len > so.snd.hiwat) return 'EMSGSIZE';
-  return so.methods.sendto(so, bytes, off, len, to);
+  if (control !== null && (so.proto.flags & PR_CONTROL) === 0) return 'EINVAL';
+  return so.methods.sendto(so, bytes, off, len, to, control);
 }
 
 /**
@@ -299,6 +322,8 @@ export interface Received {
   readonly from: SockAddr | null;
   /** With SO_TIMESTAMP: when it came, milliseconds since the epoch; else 0. */
   readonly timestampMs: number;
+  /** What the socket asked to be told of the message, if anything. */
+  readonly control?: readonly ControlMsg[];
 }
 
 /** Reads a message and its sender. On a stream: bytes, and `from` is null. */
@@ -321,7 +346,9 @@ export function soreceivefrom(so: Socket, dst: Uint8Array, off: number, len: num
   }
   // MSG_TRUNC asks for the message's own length.
   const told = (flags & MSG_TRUNC) !== 0 ? record.len : n;
-  return { n: told, truncated: record.truncated || n < record.len, from: record.from, timestampMs: record.timestampMs };
+  const { from, timestampMs, control } = record;
+  const received: Received = { n: told, truncated: record.truncated || n < record.len, from, timestampMs };
+  return control === null ? received : { ...received, control };
 }
 
 /** Tells a protocol that wants to know, and still has the socket, that bytes were read. */

@@ -1,12 +1,14 @@
 /**
  * Socket buffer (uipc_sockbuf.c): a byte ring over one pooled power-of-two buffer that exists only while there are bytes in it, so an
  * idle socket holds none. It grows by doubling. Behind the bytes in order there may be bytes that came early (`place`); they
- * lie where they belong and are never copied again. Datagrams lie in the same ring, with their senders in a queue beside it.
+ * lie where they belong and are never copied again. What is sent may be a queue of references instead (`appendRef`), never both at a time.
+ * Datagrams lie in the same ring, with their senders in a queue beside it.
  * An idle socket has not even a `Sockbuf` of its own: sobuf.ts says how.
  */
 import type { TxPacket } from '../packet.ts';
 import type { BufPool } from './bufpool.ts';
-import type { SockAddr } from './protosw.ts';
+import type { ControlMsg, SockAddr } from './protosw.ts';
+import { SndRefs } from './sndrefs.ts';
 import { copySockAddr } from './sockaddr.ts';
 
 /** What a queued datagram is charged beyond its bytes, so that empty ones cannot pile up. */
@@ -23,6 +25,8 @@ export interface SockRecord {
   readonly truncated: boolean;
   /** When it came, in milliseconds since the epoch; 0 unless `SO_TIMESTAMP` is on. */
   readonly timestampMs: number;
+  /** What the socket asked to be told of it. */
+  readonly control: readonly ControlMsg[] | null;
 }
 
 /** Where a ring gets its buffers: `BufPool`, or nowhere. */
@@ -45,6 +49,8 @@ export class Sockbuf {
   #buf: Uint8Array | null = null;
   #head = 0;
   #records: RecordQueue | null = null;
+  /** Instead of the ring: bytes that lie elsewhere. Kept when it is empty, for the next ones. */
+  #refs: SndRefs | null = null;
 
   constructor(pool: RingPool, hiwat: number, lowat: number) {
     this.#pool = pool;
@@ -59,7 +65,7 @@ export class Sockbuf {
 
   /** Nothing in it, not even what came early. */
   idle(): boolean {
-    return this.#buf === null && (this.#records === null || this.#records.count === 0);
+    return this.#buf === null && !this.#referring() && (this.#records === null || this.#records.count === 0);
   }
 
   /** Bytes that may still be added; never below 0. */
@@ -77,6 +83,24 @@ export class Sockbuf {
   /** `append` for bytes that can no longer be refused: the pool's reserve may be used. */
   appendReserve(bytes: Uint8Array, off: number, len: number): boolean {
     return this.#append(bytes, off, len, true);
+  }
+
+  /**
+   * Takes a reference to bytes that stay as they are until they are dropped. Where there are copied bytes already, or a slice in
+   * the middle would be short, they are copied after all. False: there the pool has no buffer.
+   */
+  appendRef(bytes: Uint8Array, off: number, len: number): boolean {
+    if (len === 0) return true;
+    if (this.#buf !== null || this.placed > 0) return this.#append(bytes, off, len, false);
+    const refs = (this.#refs ??= new SndRefs());
+    if (!refs.append(bytes, off, len)) return this.#append(bytes, off, len, false);
+    this.cc += len;
+    return true;
+  }
+
+  /** Are the bytes in `refs`, and not in the ring? */
+  #referring(): boolean {
+    return this.#refs !== null && this.#refs.cc > 0;
   }
 
   /** Copies to `at` bytes behind the end, for data out of order. False: does not fit into `hiwat`, or the pool has no buffer. */
@@ -102,7 +126,8 @@ export class Sockbuf {
   drop(n: number): void {
     if (n > this.cc) n = this.cc;
     this.cc -= n;
-    this.#advance(n);
+    if (this.#referring()) (this.#refs as SndRefs).drop(n);
+    else this.#advance(n);
   }
 
   /** The first `n` bytes behind an empty front were read elsewhere (or placed and read): what is placed moves nearer. */
@@ -115,7 +140,11 @@ export class Sockbuf {
   /** Copies `n` bytes from `at` behind the front. The caller knows that they are there. */
   copyOut(at: number, n: number, dst: Uint8Array, dstOff: number): void {
     const buf = this.#buf;
-    if (buf === null || n === 0) return;
+    if (n === 0) return;
+    if (buf === null) {
+      if (this.#referring()) (this.#refs as SndRefs).copyOut(at, n, dst, dstOff);
+      return;
+    }
     const pos = (this.#head + at) & (buf.length - 1);
     const first = buf.length - pos;
     if (n <= first) {
@@ -129,7 +158,11 @@ export class Sockbuf {
   /** The same bytes as one or two slices of a frame. They stay valid while the frame waits for its link, even if dropped meanwhile. */
   addFrags(at: number, n: number, pkt: TxPacket): void {
     const buf = this.#buf;
-    if (buf === null || n === 0) return;
+    if (n === 0) return;
+    if (buf === null) {
+      if (this.#referring()) (this.#refs as SndRefs).addFrags(at, n, pkt);
+      return;
+    }
     const pos = (this.#head + at) & (buf.length - 1);
     const first = buf.length - pos;
     if (n <= first) {
@@ -143,23 +176,23 @@ export class Sockbuf {
   /** The byte at `at` behind the front; -1 where there is none. */
   byteAt(at: number): number {
     const buf = this.#buf;
-    if (buf === null || at < 0 || at >= this.cc + this.placed) return -1;
+    if (at < 0 || at >= this.cc + this.placed) return -1;
+    if (buf === null) return this.#referring() ? (this.#refs as SndRefs).byteAt(at) : -1;
     return buf[(this.#head + at) & (buf.length - 1)] ?? -1;
   }
 
-  /** The ring's buffer and the offset of its front in it, for readers in place; null while it is empty. */
+  /** The buffer that the front lies in and where in it, for readers in place; null while there is nothing. */
   buffer(): Uint8Array | null {
-    return this.#buf;
+    return this.#referring() ? (this.#refs as SndRefs).firstBytes() : this.#buf;
   }
   front(): number {
-    return this.#head;
+    return this.#referring() ? (this.#refs as SndRefs).firstOff() : this.#head;
   }
 
   /** How many of the first `n` bytes lie in one piece. */
   contiguous(n: number): number {
     const buf = this.#buf;
-    if (buf === null) return 0;
-    const first = buf.length - this.#head;
+    const first = buf !== null ? buf.length - this.#head : this.#referring() ? (this.#refs as SndRefs).firstLen() : 0;
     return n < first ? n : first;
   }
 
@@ -172,13 +205,22 @@ export class Sockbuf {
    * Queues a datagram with a copy of its sender's address. False when it does not fit; with `truncOk` its end is cut off
    * instead, unless there is no room for any of it.
    */
-  appendRecord(from: SockAddr | null, bytes: Uint8Array, off: number, len: number, truncOk: boolean, timestampMs = 0): boolean {
+  appendRecord(
+    from: SockAddr | null,
+    bytes: Uint8Array,
+    off: number,
+    len: number,
+    truncOk: boolean,
+    timestampMs = 0,
+    control: readonly ControlMsg[] | null = null,
+  ): boolean {
     const room = this.space() - RECORD_OVERHEAD;
     const kept = len <= room ? len : room;
     if (room < 0 || (kept < len && (!truncOk || kept === 0)) || this.#pool === NO_POOL) return false;
     if (kept > 0 && !this.#append(bytes, off, kept, false)) return false;
     const records = (this.#records ??= new RecordQueue());
-    records.push({ from: from === null ? null : copySockAddr(from), len: kept, truncated: kept < len, timestampMs });
+    const name = from === null ? null : copySockAddr(from);
+    records.push({ from: name, len: kept, truncated: kept < len, timestampMs, control });
     return true;
   }
 
@@ -198,6 +240,7 @@ export class Sockbuf {
     this.cc = 0;
     this.placed = 0;
     this.#records = null;
+    this.#refs = null;
     this.#advance(0);
   }
 
@@ -235,10 +278,9 @@ export class Sockbuf {
     if (old !== null && old.length >= need) return old;
     const buf = reserve ? this.#pool.allocReserve(need) : this.#pool.alloc(need);
     if (buf === null) return null;
-    if (old !== null) {
-      this.copyOut(0, this.cc + this.placed, buf, 0);
-      this.#pool.free(old);
-    }
+    this.copyOut(0, this.cc + this.placed, buf, 0);
+    if (old !== null) this.#pool.free(old);
+    else if (this.#refs !== null) this.#refs.clear();
     this.#head = 0;
     this.#buf = buf;
     return buf;

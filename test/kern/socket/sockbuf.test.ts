@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TX_SLOT, TxPacket } from '../../../src/kern/packet.ts';
+import { MAX_FRAGS, TX_SLOT, TxPacket } from '../../../src/kern/packet.ts';
 import { BufPool } from '../../../src/kern/socket/bufpool.ts';
 import { RECORD_OVERHEAD, Sockbuf } from '../../../src/kern/socket/sockbuf.ts';
 import { local, pattern } from './support.ts';
@@ -42,6 +42,75 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   fc.record({ op: fc.constant('skip' as const), n: size }),
   fc.record({ op: fc.constant('look' as const), at: size, n: size }),
 );
+
+describe('Sockbuf of references', () => {
+  const base = pattern(300_000);
+  const long = fc.integer({ min: 0, max: 120_000 });
+  type RefOp = { op: 'ref' | 'go-on' | 'append' | 'drop' | 'look'; at: number; n: number };
+  const kinds = fc.constantFrom('ref', 'ref', 'go-on', 'append', 'drop', 'drop', 'look', 'look');
+  const refOp = fc.record({ op: kinds, at: long, n: long }) as fc.Arbitrary<RefOp>;
+
+  it('agrees with plain bytes, and a super-frame always finds its payload in the slices of one frame', () => {
+    fc.assert(
+      fc.property(fc.array(refOp, { maxLength: 40 }), (ops) => {
+        const sb = new Sockbuf(pool(), 2 ** 22, 1);
+        let model = Buffer.alloc(0);
+        let next = 0;
+        for (const { op, at, n } of ops) {
+          if (op === 'ref' || op === 'go-on') {
+            const from = op === 'ref' ? at : next;
+            const len = Math.min(n, base.length - from, sb.space());
+            expect(sb.appendRef(base, from, len)).toBe(true);
+            model = Buffer.concat([model, base.subarray(from, from + len)]);
+            next = from + len;
+          } else if (op === 'append') {
+            const len = Math.min(n >> 6, sb.space());
+            expect(sb.append(base, at, len)).toBe(true);
+            model = Buffer.concat([model, base.subarray(at, at + len)]);
+          } else if (op === 'drop') {
+            const len = Math.min(n, model.length);
+            sb.drop(len);
+            model = model.subarray(len);
+          } else {
+            const from = Math.min(at, model.length);
+            const len = Math.min(n, 65_535, model.length - from);
+            const pkt = new TxPacket(new Uint8Array(TX_SLOT), 0, 0);
+            sb.addFrags(from, len, pkt);
+            expect(pkt.nfrags).toBeLessThanOrEqual(MAX_FRAGS);
+            const got = Buffer.alloc(len);
+            expect(pkt.copyTo(got, 0)).toBe(len);
+            expect(got.equals(model.subarray(from, from + len))).toBe(true);
+            if (len > 0) expect(sb.byteAt(from)).toBe(model[from]);
+          }
+          expect(sb.cc).toBe(model.length);
+          expect(sb.idle()).toBe(model.length === 0);
+          const first = sb.contiguous(sb.cc);
+          if (first > 0) {
+            const piece = sb.buffer()!.subarray(sb.front(), sb.front() + first);
+            expect(Buffer.compare(piece, model.subarray(0, first))).toBe(0);
+          }
+        }
+        const all = Buffer.alloc(model.length);
+        sb.copyOut(0, model.length, all, 0);
+        expect(all.equals(model)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('takes no memory and no copy: a frame refers to the very bytes', () => {
+    const bufs = pool();
+    const sb = new Sockbuf(bufs, 2 ** 20, 1);
+    for (let k = 0; k < 20; k++) sb.appendRef(base, 0, 40_000);
+    expect([sb.cc, bufs.used]).toEqual([800_000, 0]);
+    const pkt = new TxPacket(new Uint8Array(TX_SLOT), 0, 0);
+    sb.addFrags(39_000, 2000, pkt);
+    expect(pkt.nfrags).toBe(2);
+    expect(pkt.fragBytes.slice(0, 2).every((bytes) => bytes === base)).toBe(true);
+    sb.clear();
+    expect([sb.cc, sb.idle()]).toEqual([0, true]);
+  });
+});
 
 describe('Sockbuf as a stream', () => {
   it('agrees with a plain array, whatever is done to it', () => {

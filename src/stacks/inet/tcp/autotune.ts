@@ -67,7 +67,9 @@ function growReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
 export function growSendBuffer(tcp: TcpInst, tcb: Tcb): void {
   const { snd } = tcb.so;
   const { config, stats } = tcp;
-  if (!config.sendbufAuto || (tcb.flags & TF_SNDFIXED) !== 0 || tcb.srtt >> 3 < RTT_MIN_US) return;
+  // A round trip that is long only for what we have in flight is no reason to have more.
+  const rttUs = tcb.loss === null ? tcb.srtt >> 3 : tcb.loss.minRttUs;
+  if (!config.sendbufAuto || (tcb.flags & TF_SNDFIXED) !== 0 || rttUs < RTT_MIN_US) return;
   const max = Math.min(config.sendbufMax, tcb.so.kernel.domains.limits.maxsockbuf);
   // Only for a user that fills it, and a peer that would take more.
   if (snd.hiwat >= max || snd.cc < snd.hiwat - (snd.hiwat >> 3) || tcb.sndWnd < snd.hiwat >> 1) return;
