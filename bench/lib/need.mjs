@@ -122,6 +122,7 @@ export function prepare({ boot, gvisor }) {
   mkdirSync(OUT, { recursive: true });
   compile('client', ['client.c', 'common.c', 'bulk.c', 'echo.c', 'connections.c'], ['client.h']);
   compile('server', ['server.c']);
+  compile('floor', ['floor.c']);
   if (gvisor) buildGvisor();
   if (boot !== null) {
     if (!existsSync(boot)) throw new BenchError(`--boot: no file ${boot}`);

@@ -75,7 +75,7 @@ export class Namespaces {
   tap(ns) {
     run(['ip', '-n', ns, 'tuntap', 'add', 'dev', 'tap0', 'mode', 'tap']);
     run(['ip', '-n', ns, 'addr', 'add', `${CLIENT}/24`, 'dev', 'tap0']);
-    run(['ip', '-n', ns, 'link', 'set', 'tap0', 'txqueuelen', '1000', 'up']);
+    run(['ip', '-n', ns, 'link', 'set', 'tap0', 'txqueuelen', '50000', 'up']);
     this.addSources(ns, 'tap0');
   }
 

@@ -19,7 +19,7 @@ import { TESTS } from './tests.mjs';
  */
 
 export const STACKS = ['inet', 'alt'];
-export const PEERS = ['kernel', 'node', 'gvisor'];
+export const PEERS = ['kernel', 'node', 'floor', 'gvisor'];
 export const CCS = ['reno', 'cubic', 'bbr'];
 
 const SPEC = /** @type {const} */ ({

@@ -64,9 +64,11 @@ export class Peers {
   /** A stack of its own on a TAP. @param {string} name @param {import('./tests.mjs').Test['wire']} wire */
   async #startTap(name, wire) {
     const ns = this.#namespaces.create(`${name}-${wire}`);
-    if (name === 'gvisor') {
+    if (name === 'gvisor' || name === 'floor') {
       this.#namespaces.tap(ns);
-      const started = await this.#children.target(ns, [join(OUT, 'gvisor'), 'tap0']);
+      const argv = [join(OUT, name), 'tap0'];
+      if (name === 'floor' && wire === 'nooffload') argv.push('--offload=off');
+      const started = await this.#children.target(ns, argv);
       return this.#instance(name, wire, ns, 'tap0', started);
     }
     const started = await this.#children.target(ns, [...NODE, this.#boot, ...this.#bootOptions(name, wire)]);

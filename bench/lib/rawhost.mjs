@@ -100,6 +100,8 @@ export class RawHost {
     this.view.setUint32(ETH + 16, US);
     if (this.wire.up === null) throw new Error('the link was not started');
     this.up = this.wire.up;
+    /** The word in front of a SYN's timestamp: two NOPs, or SACK-permitted (0x0402080a). */
+    this.synOption = 0x0101080a;
     /** Our clock as the stack's last SYN/ACK said it. */
     this.tsEcr = 0;
   }
@@ -155,7 +157,7 @@ export class RawHost {
     view.setUint16(t + 12, (8 << 12) | flags);
     view.setUint16(t + 14, 65535);
     view.setUint32(t + 16, 0);
-    view.setUint32(t + 20, 0x0101080a);
+    view.setUint32(t + 20, (flags & SYN) !== 0 ? this.synOption : 0x0101080a);
     view.setInt32(t + 24, 1);
     view.setInt32(t + 28, this.tsEcr);
     this.#input(t + TCP + TS + len);
