@@ -2,6 +2,9 @@
 import type { Effects, HostTimer, RandomSource } from '../kern/effects.ts';
 import { PKT_CSUM_OK } from '../kern/packet.ts';
 import { FRAME_OFF, type Frame, type FramePool } from './frame.ts';
+import { get16, put16 } from '../wire/bytes.ts';
+import { adjust } from '../wire/checksum.ts';
+import { IP_HDR_LEN, IP_SUM, ipVersion } from '../wire/ipv4.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHER_HDR_LEN, etherType } from '../wire/ethernet.ts';
 import { FrameHeap } from './frameheap.ts';
 import { LineQueue } from './linequeue.ts';
@@ -30,6 +33,12 @@ export interface ImpairConfig {
   readonly queueFrames: number;
   /** Longer packets vanish without a word, as behind a router that filters ICMP; 0: none do. */
   readonly mtu: number;
+  /**
+   * Share of packets with ECT that are marked CE, and the length of the queue from which on all of them are (with a rate; 0: none are), as
+   * routers do that manage their queue (RFC 3168 §5).
+   */
+  readonly markPercent: number;
+  readonly markFrames: number;
 }
 
 /** What was done to the frames of one direction. */
@@ -42,6 +51,7 @@ export class ImpairCounters {
   reordered = 0;
   toolong = 0;
   queuefull = 0;
+  marked = 0;
   /** The inner link had no slot, or refused the frame (sending only). */
   noslot = 0;
   refused = 0;
@@ -66,11 +76,32 @@ const NO_FAULTS: ImpairConfig = {
   rateBps: 0,
   queueFrames: 1000,
   mtu: 0,
+  markPercent: 0,
+  markFrames: 0,
 };
 
 /** The longest silence inside a burst of losses, milliseconds. */
 const BURST_SILENCE_MS = 200;
 const TWO_32 = 0x1_0000_0000;
+/** Congestion experienced, the two bits of ECN. */
+const CE = 3;
+
+/** Marks an IP packet CE. False: it is none, or not ECT. */
+function markCe(frame: Frame, linkHdr: number): boolean {
+  const b = frame.bytes;
+  const o = FRAME_OFF + linkHdr;
+  if (frame.end - o < IP_HDR_LEN) return false;
+  const type = linkHdr === ETHER_HDR_LEN ? etherType(b, FRAME_OFF) : ipVersion(b, o) === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+  if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return false;
+  // IPv6 has the bits four further on, across two bytes: RFC 8200 §3.
+  const shift = type === ETHERTYPE_IPV4 ? 0 : 4;
+  const word = get16(b, o);
+  const ecn = (word >>> shift) & CE;
+  if (ecn === 0 || ecn === CE) return false;
+  put16(b, o, word | (CE << shift));
+  if (shift === 0) put16(b, o + IP_SUM, adjust(get16(b, o + IP_SUM), word, get16(b, o)));
+  return true;
+}
 
 export class ImpairQueue {
   readonly counters = new ImpairCounters();
@@ -113,7 +144,7 @@ export class ImpairQueue {
   configure(config: Partial<ImpairConfig>): void {
     this.#config = { ...this.#config, ...config };
     const c = this.#config;
-    const percent = c.lossPercent + c.duplicatePercent + c.corruptPercent + c.reorderPercent;
+    const percent = c.lossPercent + c.duplicatePercent + c.corruptPercent + c.reorderPercent + c.markPercent;
     this.#active = percent + c.delayMs + c.jitterMs + c.rateBps + c.mtu > 0;
   }
 
@@ -128,6 +159,9 @@ export class ImpairQueue {
     this.counters.frames++;
     if (c.mtu > 0 && frame.end - FRAME_OFF - this.#linkHdr > c.mtu) return this.#drop(frame, 'toolong');
     if (this.#loses()) return this.#drop(frame, 'lost');
+    if (this.#chance(c.markPercent) || (c.markFrames > 0 && this.#line.length(this.#clock.monotonicMs()) >= c.markFrames)) {
+      if (markCe(frame, this.#linkHdr)) this.counters.marked++;
+    }
     if (this.#chance(c.duplicatePercent)) {
       const copy = this.#pool.copy(frame.bytes, FRAME_OFF, frame.end);
       copy.flags = frame.flags;

@@ -13,15 +13,20 @@ export class LineQueue {
 
   /** The time, in milliseconds, at which a frame of `bits` that comes now is out; -1 when `limit` frames are there already. */
   admit(nowMs: number, bits: number, rateBps: number, limit: number): number {
-    while (this.#count > 0 && (this.#leaves[this.#head] as number) <= nowMs) {
-      this.#head = (this.#head + 1) % this.#leaves.length;
-      this.#count--;
-    }
-    if (this.#count >= limit) return -1;
+    if (this.length(nowMs) >= limit) return -1;
     if (this.#count === this.#leaves.length) this.#grow();
     this.#freeMs = Math.max(nowMs, this.#freeMs) + (bits * 1000) / rateBps;
     this.#leaves[(this.#head + this.#count++) % this.#leaves.length] = this.#freeMs;
     return this.#freeMs;
+  }
+
+  /** Frames that wait or are being sent. */
+  length(nowMs: number): number {
+    while (this.#count > 0 && (this.#leaves[this.#head] as number) <= nowMs) {
+      this.#head = (this.#head + 1) % this.#leaves.length;
+      this.#count--;
+    }
+    return this.#count;
   }
 
   #grow(): void {

@@ -12,6 +12,10 @@ export interface SegmentOptions {
   sack?: readonly (readonly [number, number])[];
   /** TCP Fast Open's cookie; empty: a request for one. */
   fastopen?: readonly number[];
+  /** AccECN's option (RFC 9768): 0 or 1, and its fields as they stand. */
+  accecn?: readonly [order: number, ...fields: number[]];
+  /** User timeout (RFC 5482): the two bytes. */
+  uto?: number;
   /** Bytes as they are, instead of all of the above. */
   raw?: readonly number[];
 }
@@ -23,7 +27,7 @@ export interface TcpSegment {
   dport: number;
   seq: number;
   ack: number;
-  /** Letters of `FSRPAUEC`, in this order. */
+  /** Letters of `FSRPAUECN`, in this order. */
   flags: string;
   win: number;
   urp: number;
@@ -36,7 +40,8 @@ export interface TcpSegment {
 
 export type TcpSegmentSpec = Partial<TcpSegment>;
 
-const LETTERS = 'FSRPAUEC';
+/** N is AE (RFC 9768), the ninth flag, which was once NS. */
+const LETTERS = 'FSRPAUECN';
 const ETHER = 14;
 const IP = 20;
 
@@ -67,6 +72,11 @@ function optionBytes(o: SegmentOptions): number[] {
     for (const [left, right] of o.sack) out.push(...word(left), ...word(right));
   }
   if (o.fastopen !== undefined) out.push(34, 2 + o.fastopen.length, ...o.fastopen);
+  if (o.accecn !== undefined) {
+    const [order, ...fields] = o.accecn;
+    out.push(order === 0 ? 172 : 174, 2 + 3 * fields.length, ...fields.flatMap((v) => word(v).slice(1)));
+  }
+  if (o.uto !== undefined) out.push(28, 4, o.uto >> 8, o.uto & 255);
   while (out.length % 4 !== 0) out.push(0);
   return out;
 }
@@ -114,8 +124,7 @@ export function buildSegment(spec: TcpSegmentSpec, frame: FrameSpec = {}): Uint8
   t.setUint16(2, dport);
   t.setUint32(4, seq >>> 0);
   t.setUint32(8, ack >>> 0);
-  t.setUint8(12, (frame.doff ?? 5 + options.length / 4) << 4);
-  t.setUint8(13, flagBits(flags));
+  t.setUint16(12, ((frame.doff ?? 5 + options.length / 4) << 12) | flagBits(flags));
   t.setUint16(14, win);
   t.setUint16(18, urp);
   tcp.set(options, 20);
@@ -161,7 +170,7 @@ export function parseSegment(frame: Uint8Array, partialSum = false): TcpSegment 
     dport: v.getUint16(o + 2),
     seq: v.getUint32(o + 4),
     ack: v.getUint32(o + 8),
-    flags: flagLetters(v.getUint8(o + 13)),
+    flags: flagLetters(v.getUint16(o + 12) & 0x1ff),
     win: v.getUint16(o + 14),
     urp: v.getUint16(o + 18),
     data: frame.slice(o + hdr, end),
@@ -188,6 +197,12 @@ function parseOptions(b: Uint8Array): SegmentOptions {
     if (kind === 3) out.wscale = v.getUint8(i + 2);
     if (kind === 4) out.sackPermitted = true;
     if (kind === 8) out.ts = [v.getUint32(i + 2), v.getUint32(i + 6)];
+    if (kind === 28) out.uto = v.getUint16(i + 2);
+    if (kind === 172 || kind === 174) {
+      const fields: number[] = [];
+      for (let k = i + 2; k + 3 <= i + len; k += 3) fields.push(v.getUint32(k - 1) & 0xffffff);
+      out.accecn = [kind === 172 ? 0 : 1, ...fields];
+    }
     if (kind === 34) out.fastopen = [...b.subarray(i + 2, i + len)];
     if (kind === 5) {
       const blocks: [number, number][] = [];

@@ -109,16 +109,27 @@ describe('agreement', () => {
     expect(p.recv({ len: 1000 }).tos).toBe(ECT0);
   });
 
-  it('a SYN cookie has no room for it: the SYN,ACK does not agree', () => {
+  it.each([
+    [true, 'SAE', true],
+    [false, 'SA', false],
+  ])('by a SYN cookie, whose bits have room for it next to SACK (%s): the answer is %s', (sackPermitted, flags, agreed) => {
     t.sysctl('syncache.cachelimit', 1);
     const head = t.listen();
     t.peer().send({ flags: 'S', seq: 0 });
     t.next();
     const p = t.peer();
-    p.listener = head;
-    p.send({ flags: 'SEC', seq: 0, opts: { mss: 1000 } });
-    expect(t.next()?.seg.flags).toBe('SA');
+    p.send({ flags: 'SEC', seq: 0, opts: { mss: 1000, sackPermitted, wscale: 7 } });
+    const syn = t.next();
+    expect(syn?.seg.flags).toBe(flags);
     expect(t.stat('sc_sendcookie')).toBe(1);
+    p.irs = syn?.seg.seq ?? 0;
+    p.nxt = 1;
+    p.send({ ack: 1 });
+    p.so = ok(soaccept(head));
+    const { options, snd_wscale } = p.info();
+    expect([options.includes('ecn'), options.includes('sack'), snd_wscale]).toEqual([agreed, sackPermitted, 7]);
+    p.write(100);
+    expect(p.recv({ len: 100 }).tos).toBe(agreed ? ECT0 : 0);
   });
 });
 

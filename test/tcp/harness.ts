@@ -9,7 +9,7 @@ import { type Result, isErrno } from '../../src/kern/errno.ts';
 import type { Ifnet } from '../../src/kern/ifnet/ifnet.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { ModuleSpec } from '../../src/kern/module.ts';
-import { PKT_CSUM_OK, TX_CSUM } from '../../src/kern/packet.ts';
+import { PKT_BACKLOG, PKT_CSUM_OK, TX_CSUM } from '../../src/kern/packet.ts';
 import {
   soaccept,
   sobind,
@@ -67,11 +67,13 @@ export interface HarnessOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly seed?: number;
   readonly startMs?: number;
+  /** Added to the initial sequence numbers of all peers. */
+  readonly shift?: number;
 }
 
 /** What a test says of a segment; what it leaves out is as the peer stands. */
 export interface Say {
-  /** Letters of FSRPAUEC. Default `A`. */
+  /** Letters of FSRPAUECN. Default `A`. */
   flags?: string;
   seq?: number;
   ack?: number;
@@ -113,6 +115,9 @@ export class TcpHarness {
   readonly ifp: Ifnet;
   readonly #queue: { seg: TcpSegment; ms: number; gsoSize: number }[] = [];
   readonly #mss: number;
+  readonly #shift: number;
+  /** The link says of what is injected that it has more waiting. */
+  backlog = false;
   #nextPort = 40_000;
 
   constructor(options: HarnessOptions = {}) {
@@ -125,6 +130,7 @@ export class TcpHarness {
     this.ifp = ok(this.kernel.ifnets.attach('raw', 0, this.link.link()));
     ifconfig(this.kernel, this.ifp, '10.0.0.2/24');
     this.#mss = mtu - 40;
+    this.#shift = options.shift ?? 0;
     // The stack learns the way back before the first test segment.
     this.#resolve();
   }
@@ -179,7 +185,7 @@ export class TcpHarness {
       rx.bytes = frame.slice();
       rx.off = 0;
       rx.end = frame.length;
-      rx.flags = gsoSize > 0 ? PKT_CSUM_OK : 0;
+      rx.flags = (gsoSize > 0 ? PKT_CSUM_OK : 0) | (this.backlog ? PKT_BACKLOG : 0);
       rx.gsoSize = gsoSize;
       this.link.up?.input(rx);
       rx.bytes.fill(0xdb);
@@ -228,7 +234,7 @@ export class TcpHarness {
 
   /** The test's end of a connection that is not yet begun. */
   peer(lport = 80, iss = 1000): Peer {
-    return new Peer(this, lport, this.#nextPort++, iss, this.#mss);
+    return new Peer(this, lport, this.#nextPort++, (iss + this.#shift) | 0, this.#mss);
   }
 
   /** SYN-SENT: the stack connects, and its SYN has come. */
@@ -238,7 +244,7 @@ export class TcpHarness {
     expect(soconnect(so, sockAddr(ipv4(PEER_IP), port))).toBe('EINPROGRESS');
     const got = this.next();
     if (got === null) throw new Error('no SYN');
-    const peer = new Peer(this, got.seg.sport, port, 5000, this.#mss);
+    const peer = new Peer(this, got.seg.sport, port, (5000 + this.#shift) | 0, this.#mss);
     peer.so = so;
     peer.irs = got.seg.seq;
     peer.syn = got.seg;

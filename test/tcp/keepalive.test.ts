@@ -77,6 +77,23 @@ describe('keep-alive', () => {
     p.recv({ flags: 'A', seq: 1, ack: 1 });
   });
 
+  it('a segment from outside of the window does not put it off', () => {
+    const p = t.established();
+    p.setopt(TCP, KEEPIDLE, 10);
+    p.setopt(SOL_SOCKET, SO_KEEPALIVE, 1);
+    t.run(8000);
+    // A stranger's guesses: far ahead, and far behind.
+    p.send({ seq: 500_000_000, data: 1 });
+    p.send({ seq: -500_000_000, data: 1 });
+    p.recvAll();
+    t.run(2100);
+    p.recv({ flags: 'A', seq: 0, ack: 1 });
+    // One that can only be the peer's does.
+    p.send({});
+    t.run(9000);
+    p.recvNothing();
+  });
+
   it('can be taken off again, and set for all connections by sysctl', () => {
     const p = t.established();
     p.setopt(TCP, KEEPIDLE, 10);

@@ -183,8 +183,21 @@ describe('sysctl and tunables', () => {
   });
 
   it('without RFC 1323 and SACK a SYN offers only the MSS', () => {
-    t.sysctl('rfc1323', false);
+    t.sysctl('rfc1323', 0);
     t.sysctl('sack.enable', false);
     expect(t.synSent().syn!.opts).toEqual({ mss: 1460 });
+  });
+
+  it.each([
+    [0, false, false],
+    [1, true, true],
+    [2, true, false],
+    [3, false, true],
+  ])('net.inet.tcp.rfc1323=%i: window scaling %s, timestamps %s, in our SYN and in our answer to one', (value, scale, ts) => {
+    t.sysctl('rfc1323', value);
+    const { opts } = t.synSent().syn!;
+    expect([opts.wscale !== undefined, opts.ts !== undefined]).toEqual([scale, ts]);
+    const answer = t.synReceived({ mss: 1460, wscale: 5, ts: [1, 0], sackPermitted: true }).syn!.opts;
+    expect([answer.wscale !== undefined, answer.ts !== undefined, answer.sackPermitted]).toEqual([scale, ts, true]);
   });
 });

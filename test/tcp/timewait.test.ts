@@ -134,3 +134,73 @@ describe('TIME-WAIT', () => {
     expect(t.stat('tw_added')).toBe(201);
   });
 });
+
+describe('a new SYN that finds no room', () => {
+  /** TIME-WAIT of a connection of a listener whose queue is full now. */
+  function behindFullQueue(): { p: Peer; head: ReturnType<TcpHarness['listen']> } {
+    const head = t.listen(80, 1);
+    const p = t.established({ mss: 1460 }, head);
+    p.userClose();
+    p.recv({ flags: 'FA' });
+    p.send({ flags: 'FA', ack: 2 });
+    p.nxt = 2;
+    p.recv({ flags: 'A', seq: 2, ack: 2 });
+    for (let i = 0; i < 4 && t.stat('listendrop') === 0; i++) {
+      const q = t.peer();
+      q.send({ flags: 'S', seq: 0 });
+      const syn = t.next();
+      if (syn === null) break;
+      q.irs = syn.seg.seq;
+      q.nxt = 1;
+      q.send({ ack: 1 });
+    }
+    return { p, head };
+  }
+
+  it('a SYN that is refused leaves it where it is', () => {
+    const { p, head } = behindFullQueue();
+    const dropped = t.stat('listendrop');
+    p.send({ flags: 'S', seq: 100_000, opts: { mss: 1460 } });
+    expect(t.stat('listendrop')).toBe(dropped + 1);
+    p.recvNothing();
+    expect(t.stat('tw_reused')).toBe(0);
+    // The FIN once more is still answered.
+    p.send({ flags: 'FA', seq: 1 });
+    p.recv({ flags: 'A', seq: 2, ack: 2 });
+    ok(soaccept(head));
+    p.send({ flags: 'S', seq: 100_000, opts: { mss: 1460 } });
+    expect(t.next()?.seg.flags).toBe('SA');
+    expect(t.stat('tw_reused')).toBe(1);
+  });
+
+  it('nor does one to a port where nobody listens any more', () => {
+    const p = t.timeWait();
+    soclose(p.listener!);
+    p.send({ flags: 'S', seq: 100_000, opts: { mss: 1460 } });
+    p.recv({ flags: 'RA' });
+    p.send({ flags: 'FA', seq: 1 });
+    p.recv({ flags: 'A', seq: 2, ack: 2 });
+  });
+});
+
+it('RFC 1122 §4.2.2.13: a new connection by a SYN cookie begins above the old numbers too', () => {
+  let cookies = 0;
+  for (let seed = 1; seed <= 40; seed++) {
+    t.close();
+    t = new TcpHarness({ seed });
+    const p = t.timeWait();
+    t.sysctl('syncache.cachelimit', 1);
+    t.peer().send({ flags: 'S', seq: 0 });
+    t.next();
+    p.send({ flags: 'S', seq: 100_000, opts: { mss: 1460 } });
+    const syn = t.next();
+    expect(syn?.seg.flags).toBe('SA');
+    // The old connection ended at 2.
+    expect(((syn?.seg.seq ?? 0) - p.irs) | 0).toBeGreaterThan(2);
+    expect(t.stat('tw_reused')).toBe(1);
+    cookies += t.stat('sc_sendcookie');
+  }
+  // About half of all cookies are above it; the others had to make room.
+  expect(cookies).toBeGreaterThan(8);
+  expect(cookies).toBeLessThan(32);
+});

@@ -10,7 +10,8 @@ export class TcpConfig {
   v6mssdflt = 1220;
   /** Least MSS that a peer or a router can make us send: smaller ones are a way to make us work. */
   minmss = 216;
-  rfc1323 = true;
+  /** 0: none of RFC 7323's options, 1: both, 2: window scaling only, 3: timestamps only. */
+  rfc1323 = 1;
   sackEnable = true;
   /** Records of the scoreboard of one connection. */
   sackMaxranges = 2048;
@@ -58,7 +59,7 @@ export class TcpConfig {
   /** Resets a second for segments of no connection. */
   rstLimit = 1000;
   ccAlgorithm = 'cubic';
-  /** ECN: 0 never, 1 asked for, 2 agreed to where the peer asks (FreeBSD's default). */
+  /** ECN: `ECN_*` of ecn.ts; 2, agreed to where the peer asks, is FreeBSD's default. */
   ecn = 2;
   /** Smaller segments where full ones vanish (FreeBSD has it off; a path that swallows them is otherwise dead). */
   pmtudBlackhole = true;
@@ -78,6 +79,20 @@ export class TcpConfig {
   fastopenAutokeySec = 120;
   fastopenCache = 1024;
   fastopenDisableSec = 900;
+  /** User timeouts by exchange (RFC 5482 §3.1): on every connection; what is advertised there; L_LIMIT, R2's 100 s, and U_LIMIT. */
+  utoEnable = false;
+  utoAdvSec = 300;
+  utoMinMs = 100_000;
+  utoMaxMs = 3_600_000;
+}
+
+/** What net.inet.tcp.rfc1323 stands for. */
+export function wantsScale(config: TcpConfig): boolean {
+  return config.rfc1323 === 1 || config.rfc1323 === 2;
+}
+
+export function wantsTimestamps(config: TcpConfig): boolean {
+  return config.rfc1323 === 1 || config.rfc1323 === 3;
 }
 
 type NumberKey = { [K in keyof TcpConfig]: TcpConfig[K] extends number ? K : never }[keyof TcpConfig];
@@ -128,19 +143,29 @@ const NUMBERS: readonly (readonly [string, NumberKey, number, number, string])[]
     'challenge ACKs of half-open connections and of TIME_WAIT in a second, on average',
   ],
   ['rstlim', 'rstLimit', 1, 1_000_000, 'resets in a second for segments of no connection'],
-  ['ecn.enable', 'ecn', 0, 2, 'explicit congestion notification: 0 never, 1 asked for, 2 where the peer asks'],
+  [
+    'ecn.enable',
+    'ecn',
+    0,
+    4,
+    'explicit congestion notification: 0 never, 1 asked for, 2 where the peer asks, 3 and 4 the same with AccECN (RFC 9768)',
+  ],
   ['pmtud_blackhole_mss', 'pmtudBlackholeMss', 88, 65_495, 'first size tried where full segments vanish, bytes of payload'],
   ['pmtud_probe_interval', 'pmtudProbeMs', 1000, 0x7fffffff, 'time until a larger size is tried again, ms'],
   ['sendbuf_max', 'sendbufMax', 2048, 0x40000000, 'send buffer that grows by itself, at most, bytes'],
   ['mem_pressure', 'memPressure', 1, 100, 'share of the buffer pool in use at which buffers stop growing, percent'],
   ['persist_orphan', 'persistOrphanMs', 1000, 0x7fffffff, 'closed window of a closed socket, ms'],
+  ['rfc1323', 'rfc1323', 0, 3, 'RFC 7323: 0 nothing, 1 window scaling and timestamps, 2 window scaling, 3 timestamps'],
+  ['uto.adv', 'utoAdvSec', 1, 0x7fff * 60, 'user timeout that is advertised to peers, s'],
+  ['uto.min', 'utoMinMs', 1000, 0x7fffffff, 'least user timeout that a peer brings about, ms'],
+  ['uto.max', 'utoMaxMs', 1000, 0x7fffffff, 'greatest user timeout that a peer brings about, ms'],
   ['fastopen.autokey', 'fastopenAutokeySec', 1, 1_000_000, 'life of a key for cookies, s'],
   ['fastopen.ccache_limit', 'fastopenCache', 1, 1_048_576, 'servers whose cookies a client keeps'],
   ['fastopen.path_disable_time', 'fastopenDisableSec', 0, 1_000_000, 'no fast open to a server after a loss, s'],
 ];
 
 const BOOLS: readonly (readonly [string, BoolKey, string])[] = [
-  ['rfc1323', 'rfc1323', 'window scaling and timestamps (RFC 7323)'],
+  ['uto.enable', 'utoEnable', 'exchange user timeouts on every connection (RFC 5482)'],
   ['sack.enable', 'sackEnable', 'selective acknowledgments (RFC 2018)'],
   ['rfc3042', 'rfc3042', 'limited transmit'],
   ['tso', 'tso', 'leave the cutting into segments to the interface'],

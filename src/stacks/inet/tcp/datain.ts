@@ -120,7 +120,8 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
 /** The link is behind, and the peer has most of its window left: one ACK can cover what still waits on the link too. */
 function ackMayWait(tcp: TcpInst, tcb: Tcb, unacked: number): boolean {
   if (!tcp.config.delayedAck || tcb.bytesReceived < BACKLOG_AFTER) return false;
-  return (tcb.flags & (TF_ACKNOW | TF_QUICKACK)) === 0 && unacked < tcb.so.rcv.hiwat >> BACKLOG_SHARE;
+  if ((tcb.flags & TF_ACKNOW) !== 0 || unacked >= tcb.so.rcv.hiwat >> BACKLOG_SHARE) return false;
+  return (tcb.flags & TF_QUICKACK) === 0 || !quick(tcb);
 }
 
 /** The peer is repairing a loss, with a small window: an ACK that waits for a second segment may be what it waits for. */

@@ -12,11 +12,12 @@ import { TCPOPT_FASTOPEN, TCPOPT_NOP, TH_ACK, TH_RST, TH_SYN } from '../../../wi
 import type { RandomSource } from '../../../kern/effects.ts';
 import { AddrEntry, AddrTable } from '../addrtable.ts';
 import { HalfSip } from '../hash.ts';
-import { ecnAsked } from './ecn.ts';
+import { ECN_MODE_NONE, ECN_MUTE, ECN_RESET, IPTOS_ECN_MASK, ecnMode, ecnMuted, ecnSynAgain } from './ecn.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { sendReset } from './respond.ts';
 import { rttBackoff, rttUpdate } from './rtt.ts';
 import { TF_ACKNOW, TF_SYNREXMT, TF_TIMING, TF_TSTMP, T_REXMT, type Tcb } from './tcb.ts';
+import { tcpDrop } from './teardown.ts';
 import { timerStop } from './timerset.ts';
 import { rcvWindow } from './window.ts';
 
@@ -237,8 +238,17 @@ export function fastOpenInput(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segmen
   }
   if ((flags & TH_SYN) !== 0) {
     if ((flags & TH_ACK) !== 0 || seg.seq !== tcb.irs) return true;
-    // The client's SYN once more: our answer was lost. One that does not ask for ECN any more gets none (RFC 3168 §6.1.1).
-    if (!ecnAsked(tcp, flags)) tcb.ecn = null;
+    // The client's SYN once more: our answer was lost.
+    const asked = ecnSynAgain(tcp, ecnMode(tcb), flags);
+    if (asked === ECN_RESET) {
+      tcpDrop(tcb, 'ECONNRESET');
+      return false;
+    }
+    if (asked === ECN_MUTE && ecnMuted(tcp, ecnMode(tcb)) === ECN_MODE_NONE) tcb.ecn = null;
+    if (tcb.ecn !== null) {
+      if (asked === ECN_MUTE) tcb.ecn.ect = false;
+      if (tcb.ecn.acc !== null) tcb.ecn.acc.synMark = seg.ip.tos & IPTOS_ECN_MASK;
+    }
     tcb.flags |= TF_SYNREXMT;
     tfo.synDue = true;
     tcp.mark(tcb);

@@ -1,5 +1,7 @@
 /** TCP_INFO (tcp(4)): what a connection knows, for `ss -ti`. Times in microseconds, windows in bytes, sequence numbers unsigned. */
 import { seqGt } from '../../../wire/seq.ts';
+import { accInfo } from './accecn.ts';
+import { ECN_MODE_ACC, ECN_MODE_NONE, ecnMode } from './ecn.ts';
 import { ccName } from './functions.ts';
 import { TCPS_SYN_RECEIVED, stateName } from './states.ts';
 import { TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TSTMP, type Tcb } from './tcb.ts';
@@ -12,7 +14,7 @@ export interface TcpInfo {
   /** Sizes of the socket's buffers now, in bytes. */
   readonly snd_buf: number;
   readonly rcv_buf: number;
-  /** Names of the options agreed: `ts`, `sack`, `wscale`, `ecn`. */
+  /** Names of the options agreed: `ts`, `sack`, `wscale`, `ecn` or `accecn`. */
   readonly options: readonly string[];
   readonly ca_state: 'open' | 'disorder' | 'recovery' | 'loss';
   readonly snd_wscale: number;
@@ -52,6 +54,15 @@ export interface TcpInfo {
   readonly dsack_dups: number;
   readonly spurious: number;
   readonly lost_retrans: number;
+  /** AccECN: packets marked CE, and bytes by mark, that the peer tells of, and that came. 0 without it. */
+  readonly delivered_ce: number;
+  readonly delivered_ce_bytes: number;
+  readonly delivered_e0_bytes: number;
+  readonly delivered_e1_bytes: number;
+  readonly received_ce: number;
+  readonly received_ce_bytes: number;
+  readonly received_e0_bytes: number;
+  readonly received_e1_bytes: number;
 }
 
 export function tcpInfo(tcb: Tcb): TcpInfo {
@@ -59,7 +70,8 @@ export function tcpInfo(tcb: Tcb): TcpInfo {
   if ((tcb.flags & TF_TSTMP) !== 0) options.push('ts');
   if ((tcb.flags & TF_SACK) !== 0) options.push('sack');
   if (tcb.sndScale > 0 || tcb.rcvScale > 0) options.push('wscale');
-  if (tcb.ecn !== null && tcb.ecn.on) options.push('ecn');
+  const mode = ecnMode(tcb);
+  if (mode !== ECN_MODE_NONE) options.push(mode === ECN_MODE_ACC ? 'accecn' : 'ecn');
   const { loss } = tcb;
   const fast = (tcb.flags & TF_FASTRECOVERY) !== 0;
   const flight = (tcb.sndMax - tcb.sndUna) | 0;
@@ -105,6 +117,7 @@ export function tcpInfo(tcb: Tcb): TcpInfo {
     dsack_dups: loss === null ? 0 : loss.dsacks,
     spurious: loss === null ? 0 : loss.spurious,
     lost_retrans: loss === null ? 0 : loss.lostRexmts,
+    ...accInfo(mode === ECN_MODE_ACC && tcb.ecn !== null ? tcb.ecn.acc : null),
   };
 }
 

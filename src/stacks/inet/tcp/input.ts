@@ -3,13 +3,12 @@
  * connection in any form, or a listener, or nobody.
  */
 import { PKT_CSUM_OK, type RxPacket } from '../../../kern/packet.ts';
-import { get16, get32, get8 } from '../../../wire/bytes.ts';
+import { get16, get32 } from '../../../wire/bytes.ts';
 import { pseudoSum, sum16 } from '../../../wire/checksum.ts';
 import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
 import {
   TCP_ACK,
   TCP_DPORT,
-  TCP_FLAGS,
   TCP_HDR_LEN,
   TCP_SEQ,
   TCP_SPORT,
@@ -18,6 +17,7 @@ import {
   TH_FIN,
   TH_SYN,
   parseTcpOptions,
+  tcpFlags,
   tcpHdrLen,
 } from '../../../wire/tcp.ts';
 import type { IpIn } from '../contract.ts';
@@ -74,7 +74,7 @@ export class Input {
     seg.len = len - hdrLen;
     seg.seq = get32(b, o + TCP_SEQ);
     seg.ack = get32(b, o + TCP_ACK);
-    seg.flags = get8(b, o + TCP_FLAGS);
+    seg.flags = tcpFlags(b, o);
     seg.syn = (seg.flags & TH_SYN) !== 0;
     seg.carries = seg.len > 0 || (seg.flags & TH_FIN) !== 0;
     seg.wnd = get16(b, o + TCP_WIN);
@@ -94,12 +94,11 @@ export class Input {
       if (tcb !== null && (tcb.flags & TF_DEAD) === 0) segmentInput(tcp, tcb, seg);
     } else {
       const tw = conn as TimeWaitConn;
-      const floor = tw.sndNxt;
-      if (tcp.timewait.input(tw, seg)) this.#listener(seg, lport, fport, floor);
+      if (tcp.timewait.input(tw, seg)) this.#listener(seg, lport, fport, tw);
     }
   }
 
-  #listener(seg: Segment, lport: number, fport: number, floor: number | null): void {
+  #listener(seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): void {
     const tcp = this.#tcp;
     const listener = tcp.ports.findListener(seg.ip.dst, lport);
     if (listener === null) {
@@ -108,7 +107,7 @@ export class Input {
       sendReset(tcp, seg);
       return;
     }
-    const tcb = listenInput(tcp, listener, seg, lport, fport, floor);
+    const tcb = listenInput(tcp, listener, seg, lport, fport, old);
     if (tcb !== null && (tcb.flags & TF_DEAD) === 0) segmentInput(tcp, tcb, seg);
   }
 }

@@ -5,9 +5,23 @@
 import { soisconnected, solistenfull, sonewconn } from '../../../kern/socket/upcalls.ts';
 import { addrEqual } from '../../../wire/addr.ts';
 import { seqGt, seqLt } from '../../../wire/seq.ts';
-import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
+import { TH_ACK, TH_AE, TH_CWR, TH_FIN, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
+import { ACC_INIT_FLAGS } from './accecn.ts';
+import { wantsTimestamps } from './config.ts';
 import { dataInput } from './datain.ts';
-import { ecnAsked, ecnStart } from './ecn.ts';
+import {
+  ECN_ACC_ACTIVE,
+  ECN_MODE_ACC,
+  ECN_MODE_CLASSIC,
+  ECN_MODE_NONE,
+  ECN_MUTE,
+  ECN_OFF,
+  ECN_RESET,
+  IPTOS_ECN_MASK,
+  ecnMuted,
+  ecnStart,
+  ecnSynAgain,
+} from './ecn.ts';
 import { enterTables, nameConnection, receiveSequences, sendSequences, startConnection } from './establish.ts';
 import { type FastOpen, fastOpenAllowed, fastOpenPending, fastOpenRelease } from './fastopen.ts';
 import { takeBlock } from './functions.ts';
@@ -29,16 +43,21 @@ import {
   TF_TSVALID,
   type Tcb,
 } from './tcb.ts';
+import type { TimeWaitConn } from './timewait.ts';
+import { Uto, utoAdopt, utoBegin, utoInput } from './usertimeout.ts';
 import { rcvWindow, windowScaleFor } from './window.ts';
 
-/** A segment for a listener. Returns a connection that a SYN cookie brought about: the segment is then its first. */
+/**
+ * A segment for a listener. `old`: a connection of this name in TIME-WAIT, whose place a SYN may take, once it is sure to be answered.
+ * Returns a connection that a SYN cookie brought about: the segment is then its first.
+ */
 export function listenInput(
   tcp: TcpInst,
   listener: Tcb,
   seg: Segment,
   lport: number,
   fport: number,
-  floor: number | null,
+  old: TimeWaitConn | null,
 ): Tcb | null {
   const { stats } = tcp;
   if ((seg.flags & TH_RST) !== 0) {
@@ -66,8 +85,8 @@ export function listenInput(
     return null;
   }
   const cookie = listener.tfo === null ? null : fastOpenAllowed(tcp, listener, seg);
-  if (cookie !== null && fastOpen(tcp, listener, seg, lport, fport, floor, cookie === 'old')) return null;
-  tcp.syncache.add(listener, seg, lport, fport, floor);
+  if (cookie !== null && fastOpen(tcp, listener, seg, lport, fport, old, cookie === 'old')) return null;
+  tcp.syncache.add(listener, seg, lport, fport, old);
   return null;
 }
 
@@ -78,10 +97,10 @@ function fastOpen(
   seg: Segment,
   lport: number,
   fport: number,
-  floor: number | null,
+  old: TimeWaitConn | null,
   renew: boolean,
 ): boolean {
-  const sc = tcp.syncache.record(listener, seg, lport, fport, floor);
+  const sc = tcp.syncache.record(listener, seg, lport, fport, old);
   if (sc === null || listener.tfo === null) return false;
   const tfo = fastOpenPending(tcp, listener.tfo, renew);
   const tcb = complete(tcp, sc, seg, false, tfo);
@@ -125,8 +144,19 @@ export function synConnInput(tcp: TcpInst, sc: SynConn, seg: Segment): Tcb | nul
   if ((flags & TH_SYN) !== 0) {
     if ((flags & TH_ACK) === 0 && seg.seq === sc.irs) {
       if (sc.ts && seg.opts.hasTs && seqGt(seg.opts.tsVal, sc.tsRecent)) sc.tsRecent = seg.opts.tsVal;
-      // RFC 3168 §6.1.1: a client that does not ask any more has given it up, and will not answer marks.
-      if (!ecnAsked(tcp, flags)) sc.ecn = false;
+      const asked = ecnSynAgain(tcp, sc.ecn, flags);
+      if (asked === ECN_RESET) {
+        stats.sc_reset++;
+        stats.sndrst++;
+        tcp.syncache.drop(sc);
+        sendBare(tcp, sc, sc.listener.so.fib, (sc.iss + 1) | 0, rcvNxt, TH_RST | TH_ACK, 0, false, 0, 0);
+        return null;
+      }
+      if (asked === ECN_MUTE) {
+        sc.mute = true;
+        sc.ecn = ecnMuted(tcp, sc.ecn);
+      }
+      sc.mark = seg.ip.tos & IPTOS_ECN_MASK;
       tcp.syncache.again(sc);
     } else {
       stats.synchallenge++;
@@ -175,7 +205,7 @@ function ackOdd(tcp: TcpInst, sc: SynConn): void {
     sc.listener.so.fib,
     (sc.iss + 1) | 0,
     (sc.irs + 1) | 0,
-    TH_ACK,
+    TH_ACK | (sc.ecn === ECN_MODE_ACC ? ACC_INIT_FLAGS : 0),
     sc.adv >> shiftOf(sc),
     sc.ts,
     tsVal,
@@ -210,9 +240,12 @@ function cookieInput(tcp: TcpInst, listener: Tcb, seg: Segment, lport: number, f
   sc.peerMss = cookie.mss;
   sc.sndScale = cookie.scale;
   sc.sack = cookie.sack;
+  // RFC 9768 §5.1: what the ACK says of our SYN,ACK is never less than 2 where AccECN was agreed.
+  if (cookie.ecn) sc.ecn = tcp.config.ecn === ECN_OFF ? ECN_MODE_NONE : ECN_MODE_CLASSIC;
+  else if (tcp.config.ecn >= ECN_ACC_ACTIVE && (seg.flags & (TH_AE | TH_CWR)) !== 0) sc.ecn = ECN_MODE_ACC;
   sc.rcvScale = rcvScale;
   sc.adv = Math.min(listener.so.rcv.space(), 65_535);
-  if (tcp.config.rfc1323 && seg.opts.hasTs) {
+  if (wantsTimestamps(tcp.config) && seg.opts.hasTs) {
     sc.ts = true;
     sc.tsRecent = seg.opts.tsVal;
     sc.tsOffset = tcp.isn.tsOffset(ip.dst, ip.src, lport, fport);
@@ -244,11 +277,16 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean, tfo:
     // The count of connections on the port stays as it is.
     tcp.conns.replace(sc, tcb);
   } else {
+    tcp.syncache.takeOver(sc);
     enterTables(tcb);
   }
   tcb.flags |= TF_INTABLE | (listener.flags & (TF_NODELAY | TF_NOPUSH | TF_SNDFIXED | TF_RCVFIXED));
   takeBlock(tcb, listener);
   tcb.options = listener.options;
+  if (listener.uto !== null && listener.uto.enabled) tcb.uto = new Uto(listener.uto.advSec);
+  utoBegin(tcp, tcb);
+  if (tcb.uto !== null && sc.uto >= 0) utoInput(tcb, tcb.uto, sc.uto);
+  else utoAdopt(tcb);
   tcb.how = listener.how;
   sendSequences(tcb, sc.iss);
   tcb.sndUna = tcb.sndNxt = tcb.sndMax = (sc.iss + 1) | 0;
@@ -272,10 +310,7 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean, tfo:
   tcb.sndWnd = tcb.maxSndWnd = tfo === null ? seg.wnd << tcb.sndScale : seg.wnd;
   tcb.sndWl1 = seg.seq;
   tcb.sndWl2 = tfo === null ? seg.ack : tcb.sndUna;
-  if (sc.ecn) {
-    ecnStart(tcb);
-    stats.ecn_server_setup++;
-  }
+  ecnStart(tcb, sc.ecn, sc.mark, sc.mute);
   setState(tcb, TCPS_ESTABLISHED);
   startConnection(tcb, route, tfo === null ? handshakeUs(tcp, sc, seg) : -1);
   stats.sc_completed++;

@@ -8,6 +8,7 @@ import { isV4 } from '../../../wire/addr.ts';
 import { seqGt } from '../../../wire/seq.ts';
 import { TCPOLEN_TSTAMP_APPA, TH_ACK, TH_FIN, TH_PUSH, TH_SYN } from '../../../wire/tcp.ts';
 import type { Route } from '../contract.ts';
+import { ecnHandshakeDue, ecnNoTso } from './ecn.ts';
 import { type FastOpen, fastOpenSent } from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
 import { headersLen, mssUpdate } from './mss.ts';
@@ -61,6 +62,8 @@ export class Output {
       return;
     }
     if (tcb.tfo !== null && tcb.tfo.listener !== null && !this.#fastOpenSyn(tcb, route, tcb.tfo)) return;
+    // RFC 9768 §3.2.2.1: an ACK without anything says how the SYN,ACK came.
+    if (tcb.ecn !== null && ecnHandshakeDue(tcb.ecn) && !this.#ack(tcb, route, false)) return;
     if (tcb.dupAcksOwed > 0 || (tcb.reass !== null && (tcb.flags & TF_ACKNOW) !== 0)) this.#pureAcks(tcb, route);
     this.#data(tcb, route);
   }
@@ -94,7 +97,7 @@ export class Output {
       }
       if (!timerArmed(tcb, T_REXMT)) timerArm(tcb, T_REXMT, tcb.rto);
     } else if (passive && (tcb.flags & TF_ACKNOW) !== 0) {
-      this.#ack(tcb, route);
+      this.#ack(tcb, route, true);
     }
   }
 
@@ -112,11 +115,11 @@ export class Output {
     let n = tcb.dupAcksOwed + (tcb.rcvNxt !== tcb.lastAckSent ? 1 : 0);
     if (n === 0) n = 1;
     tcb.dupAcksOwed = 0;
-    while (n-- > 0) if (!this.#ack(tcb, route)) return;
+    while (n-- > 0) if (!this.#ack(tcb, route, true)) return;
   }
 
-  #ack(tcb: Tcb, route: Route): boolean {
-    if (this.#maker.data(tcb, route, bareSeq(tcb), 0, 0, TH_ACK, true)) {
+  #ack(tcb: Tcb, route: Route, sack: boolean): boolean {
+    if (this.#maker.data(tcb, route, bareSeq(tcb), 0, 0, TH_ACK, sack)) {
       this.#tcp.stats.sndacks++;
       return true;
     }
@@ -192,6 +195,7 @@ export class Output {
     if ((ifp.capEnable() & (isV4(tcb.faddr) ? IFCAP_TSO4 : IFCAP_TSO6)) === 0 || !this.#tcp.config.tso) return mss;
     // Cut by the link, each piece would have the same urgent pointer, and point elsewhere.
     if (tcb.urgent !== null && tcb.urgent.hasSnd) return mss;
+    if (tcb.ecn !== null && ecnNoTso(tcb.ecn)) return mss;
     const headers = headersLen(tcb.faddr) + ((tcb.flags & TF_TSTMP) !== 0 ? TCPOLEN_TSTAMP_APPA : 0);
     const room = ifp.tsoMax() - headers;
     return room < 2 * mss ? mss : room - (room % mss);

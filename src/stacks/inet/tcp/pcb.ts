@@ -8,11 +8,13 @@ import { SO_REUSEADDR, SO_REUSEPORT } from '../../../kern/socket/soconst.ts';
 import type { Socket } from '../../../kern/socket/socket.ts';
 import { soisconnecting } from '../../../kern/socket/upcalls.ts';
 import { ANY4, ANY6, type IpAddr, addrEqual, copyAddr, isAny, isMulticast, isV4 } from '../../../wire/addr.ts';
+import { wantsScale, wantsTimestamps } from './config.ts';
 import { enterTables, keepInitMs, nameConnection, sendSequences } from './establish.ts';
 import type { TcpInst } from './inst.ts';
 import { TCPS_CLOSED, TCPS_LISTEN, TCPS_SYN_SENT, setState } from './states.ts';
 import { TF_BOUND, TF_DEAD, TF_INTABLE, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_KEEP, type Tcb } from './tcb.ts';
 import { timerArm } from './timerset.ts';
+import { utoBegin } from './usertimeout.ts';
 import { windowScaleFor } from './window.ts';
 
 /** An IPv4 address on an IPv6 socket (RFC 4291 mapped) will be a matter of IPV6_V6ONLY; other families never fit. */
@@ -107,8 +109,10 @@ export function tcpConnect(tcp: TcpInst, tcb: Tcb, addr: SockAddr): Errno | null
   enterTables(tcb);
   tcb.flags |= TF_INTABLE;
   const { config } = tcp;
-  if (config.rfc1323) {
-    tcb.flags |= TF_TSTMP | TF_REQ_SCALE;
+  utoBegin(tcp, tcb);
+  if (wantsTimestamps(config)) tcb.flags |= TF_TSTMP;
+  if (wantsScale(config)) {
+    tcb.flags |= TF_REQ_SCALE;
     // Now, and not when the answer comes: the sysctl may have changed by then.
     tcb.rcvScale = windowScaleFor(config.recvbufMax);
   }

@@ -68,6 +68,11 @@ export class Reass {
     return this.start.length === 0 && !this.hasFin && this.dupStart === this.dupEnd;
   }
 
+  /** Blocks that `sackBlocks` has to report. */
+  blocks(): number {
+    return this.start.length + (this.dupStart !== this.dupEnd ? 1 : 0);
+  }
+
   /**
    * Fills `edges` with at most `max` blocks and returns how many: first the duplicate, if there is one to report, then the ranges,
    * the newest first (RFC 2018 §4, RFC 2883 §4).

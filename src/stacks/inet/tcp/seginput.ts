@@ -4,9 +4,10 @@
  */
 import { seqGeq, seqGt, seqLeq, seqLt } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../../../wire/tcp.ts';
+import { accSynAckSeen } from './accecn.ts';
 import { ackInput, ackNew, windowOpened } from './ackin.ts';
 import { dataInput, deliver, dropAfterClose, quickAcks } from './datain.ts';
-import { ecnInput } from './ecn.ts';
+import { IPTOS_ECN_MASK, ecnInput } from './ecn.ts';
 import { fastOpenInput } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { Reass } from './reass.ts';
@@ -16,13 +17,13 @@ import { synSentInput } from './synsent.ts';
 import { TF_ACKNOW, TF_DEAD, TF_DETACHED, TF_FASTRECOVERY, TF_SACK, TF_TSTMP, TF_TSVALID, type Tcb } from './tcb.ts';
 import { tcpFail } from './teardown.ts';
 import { urgentInput } from './urgent.ts';
+import { utoInput } from './usertimeout.ts';
 import { rcvWindow } from './window.ts';
 
 /** A timestamp older than this is no longer compared (RFC 7323 §5.5): 24 days. */
 const PAWS_IDLE_MS = 24 * 24 * 3600 * 1000;
 
 export function segmentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
-  tcb.rcvTime = tcp.time.ms;
   const { opts } = seg;
   if (tcb.tfo !== null && !fastOpenInput(tcp, tcb, tcb.tfo, seg)) return;
   if (
@@ -48,7 +49,9 @@ export function segmentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
 
 /** The next segment in order, with a good ACK: RFC 9293's steps with all questions answered. */
 function predicted(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): void {
-  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg);
+  tcb.rcvTime = tcp.time.ms;
+  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg, seg.len);
+  if (tcb.uto !== null && seg.opts.uto >= 0) utoInput(tcb, tcb.uto, seg.opts.uto);
   if ((tcb.flags & TF_TSTMP) !== 0 && seqLeq(seg.seq, tcb.lastAckSent)) {
     tcb.tsRecent = seg.opts.tsVal;
     tcb.tsRecentMs = tcp.time.ms;
@@ -87,8 +90,10 @@ function slowInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   }
   if ((seg.flags & TH_SYN) !== 0 && !synInput(tcp, tcb, seg)) return;
   if (!timestampOk(tcp, tcb, seg)) return;
-  const seq = seg.seq;
+  const { seq, len } = seg;
   if (!trim(tcp, tcb, seg)) return;
+  // A sign of life, which puts keep-alive off: not from anywhere in the numbers, or strangers could keep a dead connection.
+  if (((tcb.rcvNxt - seq) | 0) <= len + 1) tcb.rcvTime = tcp.time.ms;
   // RFC 7323 §4.3: from the segment as it came, and only if it spans our last ACK.
   if ((tcb.flags & TF_TSTMP) !== 0 && seg.opts.hasTs && seqLeq(seq, tcb.lastAckSent) && seqGeq(seg.opts.tsVal, tcb.tsRecent)) {
     tcb.tsRecent = seg.opts.tsVal;
@@ -99,7 +104,8 @@ function slowInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     stats.rcvnoack++;
     return;
   }
-  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg);
+  if (tcb.ecn !== null) ecnInput(tcp, tcb, tcb.ecn, seg, len);
+  if (tcb.uto !== null && seg.opts.uto >= 0) utoInput(tcb, tcb.uto, seg.opts.uto);
   if (!ackInput(tcp, tcb, seg)) return;
   if ((seg.flags & TH_URG) !== 0 && seg.urp !== 0 && !finReceived(tcb.state)) {
     urgentInput(tcb, seg);
@@ -140,6 +146,9 @@ function synInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     tcp.mark(tcb);
     return false;
   }
+  const acc = tcb.ecn === null ? null : tcb.ecn.acc;
+  // The peer's SYN,ACK once more: the ACK that answers says how this one came (RFC 9768 §3.2.2.1).
+  if (acc !== null && seg.seq === tcb.irs && (seg.flags & TH_ACK) !== 0) accSynAckSeen(acc, seg.ip.tos & IPTOS_ECN_MASK);
   // RFC 5961 §4.2
   tcp.stats.synchallenge++;
   challenge(tcp, tcb);

@@ -11,18 +11,22 @@ import { seqGt } from '../../../wire/seq.ts';
 import {
   TCPOLEN_TSTAMP_APPA,
   TCP_HDR_LEN,
+  TCP_HDR_MAX,
   TCP_MAX_SACK,
   TCP_SUM,
   TCP_URP,
   TH_ACK,
-  TH_ECE,
+  TH_FIN,
   TH_SYN,
   TH_URG,
+  accEcnLen,
   putTcp,
   putTstamp,
+  putUto,
 } from '../../../wire/tcp.ts';
 import type { Route } from '../contract.ts';
-import { ecnHow, ecnOutput, ecnSynFlags } from './ecn.ts';
+import { type AccEcn, accFields, accOptionDue, accPutOption } from './accecn.ts';
+import { ecnFresh, ecnHow, ecnOutput, ecnSynAckFlags, ecnSynFlags } from './ecn.ts';
 import {
   FASTOPEN_COOKIE_LEN,
   type FastOpen,
@@ -37,6 +41,7 @@ import { putSack, putSynOptions, synOptionsLen } from './options.ts';
 import { plpmtudSent } from './plpmtud.ts';
 import { TF_ACKNOW, TF_DELACK, TF_FORCE, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_DELACK, type Tcb } from './tcb.ts';
 import { timerStop } from './timerset.ts';
+import { UTO_LEN, type Uto } from './usertimeout.ts';
 import { TCP_MAXWIN, takeWindowField } from './window.ts';
 
 export class SegmentMaker {
@@ -66,9 +71,15 @@ export class SegmentMaker {
     }
     const ts = (tcb.flags & TF_TSTMP) !== 0;
     let hdrLen = ts ? TCP_HDR_LEN + TCPOLEN_TSTAMP_APPA : TCP_HDR_LEN;
+    const { ecn } = tcb;
+    const fresh = ecn !== null && ecnFresh(tcb, seq, len, (tcb.flags & TF_FORCE) !== 0);
+    const fields = ecn === null || ecn.acc === null ? -1 : this.#accFields(tcb, ecn.acc, hdrLen, len, fresh, sack);
+    if (fields >= 0) hdrLen += accEcnLen(fields);
+    const uto = tcb.uto !== null && this.#utoDue(tcb, tcb.uto, hdrLen, len, fields) ? tcb.uto : null;
+    if (uto !== null) hdrLen += UTO_LEN;
     let blocks = 0;
     if (sack && tcb.reass !== null && (tcb.flags & TF_SACK) !== 0) {
-      blocks = tcb.reass.sackBlocks(this.#edges, ts ? TCP_MAX_SACK - 1 : TCP_MAX_SACK);
+      blocks = tcb.reass.sackBlocks(this.#edges, Math.min((TCP_HDR_MAX - 4 - hdrLen) >> 3, TCP_MAX_SACK));
       if (blocks > 0) hdrLen += 4 + 8 * blocks;
       if (tcb.reass.empty()) tcb.reass = null;
     }
@@ -78,6 +89,16 @@ export class SegmentMaker {
     if (ts) {
       putTstamp(b, opt, (tcp.time.ms + tcb.tsOffset) | 0, tcb.tsRecent);
       opt += TCPOLEN_TSTAMP_APPA;
+    }
+    if (fields >= 0 && ecn !== null && ecn.acc !== null) {
+      accPutOption(ecn.acc, b, opt, fields, len);
+      opt += accEcnLen(fields);
+    }
+    if (uto !== null) {
+      putUto(b, opt, uto.field());
+      opt += UTO_LEN;
+      uto.due = false;
+      tcp.stats.utosent++;
     }
     if (blocks > 0) putSack(b, opt, this.#edges, blocks);
     const { urgent, plpmtud } = tcb;
@@ -90,11 +111,9 @@ export class SegmentMaker {
       tcp.stats.sndurg++;
     }
     let { how } = tcb;
-    const { ecn } = tcb;
     if (ecn !== null) {
-      const probe = (tcb.flags & TF_FORCE) !== 0;
-      flags |= ecnOutput(tcb, ecn, seq, len, probe);
-      how = ecnHow(tcb, ecn, seq, len, probe);
+      flags |= ecnOutput(tcb, ecn, fresh, len === 0 && blocks === 0 && (flags & TH_FIN) === 0);
+      how = ecnHow(tcb, ecn, fresh);
     }
     putTcp(b, o, tcb.lport, tcb.fport, seq, tcb.rcvNxt, hdrLen, flags, takeWindowField(tcb));
     put16(b, o + TCP_URP, urp);
@@ -119,6 +138,22 @@ export class SegmentMaker {
     return true;
   }
 
+  /** The user timeout is to be told, and there is room for it beside the data, or beside two SACK blocks. */
+  #utoDue(tcb: Tcb, uto: Uto, hdrLen: number, len: number, fields: number): boolean {
+    if (!uto.due || !uto.enabled) return false;
+    if (len > 0) return len + UTO_LEN + (fields < 0 ? 0 : accEcnLen(fields)) <= tcb.mss;
+    return hdrLen + UTO_LEN + (tcb.reass === null ? 0 : 20) <= TCP_HDR_MAX;
+  }
+
+  /** Fields of the AccECN option that goes along; -1: none does. Room for two SACK blocks comes first (RFC 9768 §3.2.3.3). */
+  #accFields(tcb: Tcb, acc: AccEcn, hdrLen: number, len: number, fresh: boolean, sack: boolean): number {
+    if (!accOptionDue(acc, len, fresh)) return -1;
+    if (len > 0) return accFields(acc, tcb.mss - len);
+    const { reass } = tcb;
+    const blocks = sack && reass !== null && (tcb.flags & TF_SACK) !== 0 ? Math.min(reass.blocks(), 2) : 0;
+    return accFields(acc, TCP_HDR_MAX - hdrLen - (blocks > 0 ? 4 + 8 * blocks : 0));
+  }
+
   /**
    * Sends our SYN, or SYN,ACK where the peer's SYN has come (simultaneous open, fast open). How many bytes of data went with it; -1: no slot.
    */
@@ -139,12 +174,15 @@ export class SegmentMaker {
     let hdrLen = plainLen;
     if (offer !== null) hdrLen += fastOpenLen(offer.cookie === null ? 0 : offer.cookie.length);
     else if (tfo !== null && tfo.renew) hdrLen += FASTOPEN_COOKIE_LEN;
+    const utoAt = hdrLen;
+    const uto = tcb.uto !== null && tcb.uto.enabled && hdrLen + UTO_LEN <= TCP_HDR_MAX ? tcb.uto : null;
+    if (uto !== null) hdrLen += UTO_LEN;
     let n = 0;
     if (offer !== null && offer.cookie !== null) n = this.#synData(tcb, tfo as FastOpen, route, pkt, offer.mss, hdrLen);
     if (offer !== null) (tfo as FastOpen).asked = true;
     const again = tcb.sndMax !== tcb.iss;
     if (!passive) flags |= ecnSynFlags(tcb, again);
-    else if (tcb.ecn !== null && tcb.ecn.on) flags |= TH_ECE;
+    else flags |= ecnSynAckFlags(tcb);
     const o = pkt.prepend(hdrLen);
     // The window of a SYN is not scaled: RFC 7323 §2.2.
     const win = Math.min(tcb.so.rcv.space(), TCP_MAXWIN);
@@ -154,6 +192,7 @@ export class SegmentMaker {
     putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, ts, sack, scale, tsVal, tcb.tsRecent);
     if (offer !== null) putFastOpenClient(pkt.bytes, o + plainLen, offer.cookie);
     else if (tfo !== null && tfo.renew) putFastOpenCookie(tcp, pkt.bytes, o + plainLen, tcb.laddr, tcb.faddr);
+    if (uto !== null) putUto(pkt.bytes, o + utoAt, uto.field());
     put16(pkt.bytes, o + TCP_SUM, fold(tcb.phSum + hdrLen + n));
     pkt.csumStart = o;
     pkt.csumOffset = TCP_SUM;

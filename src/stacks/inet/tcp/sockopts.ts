@@ -13,6 +13,7 @@ import type { TcpInst } from './inst.ts';
 import { mssUpdate } from './mss.ts';
 import { TCPS_ESTABLISHED, TCPS_LISTEN } from './states.ts';
 import { TF_ACKNOW, TF_DEAD, TF_NODELAY, TF_NOPUSH, TF_RCVFIXED, TF_SNDFIXED, type Tcb, type TcbOptions } from './tcb.ts';
+import { UTO_MAX_SEC, Uto, utoAdopt } from './usertimeout.ts';
 import { windowUpdateDue } from './window.ts';
 
 /** FreeBSD's numbers (netinet/tcp.h). TCP_USER_TIMEOUT is Linux's option; its number here is our own. */
@@ -29,6 +30,8 @@ export const TCP_KEEPCNT = 1024;
 export const TCP_FASTOPEN = 1025;
 export const TCP_FUNCTION_BLK = 8192;
 export const TCP_USER_TIMEOUT = 16_384;
+/** Our own: RFC 5482's ADV_UTO and ENABLED, seconds; 0 disables. */
+export const TCP_UTO = 16_385;
 /** netinet/in.h. */
 export const IP_TOS = 3;
 export const IP_TTL = 4;
@@ -111,8 +114,12 @@ function setTcp(tcp: TcpInst, tcb: Tcb, name: number, value: unknown): Errno | n
       const userTimeoutMs = integer(value, 0, 0x7fffffff);
       if (userTimeoutMs === null) return 'EINVAL';
       setOption(tcb, { userTimeoutMs });
+      tcp.touch();
+      utoAdopt(tcb);
       return null;
     }
+    case TCP_UTO:
+      return setUto(tcp, tcb, value);
     default:
       return 'ENOPROTOOPT';
   }
@@ -125,6 +132,19 @@ function setFastOpen(tcb: Tcb, value: unknown): Errno | null {
   if (tcb.state > TCPS_LISTEN || (tcb.flags & TF_DEAD) !== 0) return 'EISCONN';
   if (on === 0 && tcb.tfo === null) return null;
   (tcb.tfo ??= new FastOpen()).enabled = on !== 0;
+  return null;
+}
+
+/** The exchange of user timeouts: on, with what is advertised, or off. A connection that stands tells the peer with its next segment. */
+function setUto(tcp: TcpInst, tcb: Tcb, value: unknown): Errno | null {
+  const sec = integer(value, 0, UTO_MAX_SEC);
+  if (sec === null) return 'EINVAL';
+  const uto = (tcb.uto ??= new Uto(sec));
+  uto.enabled = sec > 0;
+  uto.due = sec > 0;
+  if (sec > 0) uto.advSec = sec;
+  tcp.touch();
+  utoAdopt(tcb);
   return null;
 }
 
@@ -186,7 +206,10 @@ function getTcp(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
       sopt.value = keepCnt(tcb);
       return null;
     case TCP_USER_TIMEOUT:
-      sopt.value = tcb.options === null ? 0 : tcb.options.userTimeoutMs;
+      sopt.value = tcb.options !== null && tcb.options.userTimeoutMs > 0 ? tcb.options.userTimeoutMs : tcb.userTimeoutMs;
+      return null;
+    case TCP_UTO:
+      sopt.value = tcb.uto !== null && tcb.uto.enabled ? tcb.uto.advSec : 0;
       return null;
     case TCP_INFO:
       sopt.value = tcpInfo(tcb);

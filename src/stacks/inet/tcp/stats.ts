@@ -89,6 +89,9 @@ export class TcpStats {
 
   rexmttimeo = 0;
   timeoutdrop = 0;
+  /** User timeout options (RFC 5482): sent behind the SYN, and taken. */
+  utosent = 0;
+  utorcvd = 0;
   persisttimeo = 0;
   persistdrop = 0;
   keeptimeo = 0;
@@ -170,6 +173,17 @@ export class TcpStats {
   ecn_rcvece = 0;
   ecn_rcwnd = 0;
   ecn_sndect0 = 0;
+  /**
+   * AccECN: connections whose peer says that our SYN or SYN,ACK came unmarked, as ECT(1), ECT(0), CE; marks that the peer told of; connections
+   * that stopped marking because marks or feedback are tampered with; that believe no feedback, because it was cleared or never ends.
+   */
+  ace_nect = 0;
+  ace_ect1 = 0;
+  ace_ect0 = 0;
+  ace_ce = 0;
+  ace_rcvcep = 0;
+  ace_mangled = 0;
+  ace_ignored = 0;
 
   /**
    * TCP Fast Open. Server: cookies asked for, wrong ones, refused because too many are pending, connections opened by a SYN. Client: SYNs with

@@ -5,10 +5,12 @@
  * The SYN,ACK is sent again after 1, 2, 4 ... seconds. Records that wait for the same step stand in one list, which is in the order of time.
  */
 import { Callout } from '../../../kern/callout.ts';
-import { TCP_HDR_LEN, TH_ACK, TH_ECE, TH_SYN, putTcp } from '../../../wire/tcp.ts';
-import { seqLeq } from '../../../wire/seq.ts';
+import { TCP_HDR_LEN, TCP_HDR_MAX, TH_ACK, TH_ECE, TH_SYN, putTcp, putUto } from '../../../wire/tcp.ts';
+import { seqGt, seqLeq } from '../../../wire/seq.ts';
+import { wantsScale, wantsTimestamps } from './config.ts';
 import { CONN_SYN, Conn } from './conn.ts';
-import { ecnAsked } from './ecn.ts';
+import { accPutSynOption, accSynAckFlags, accSynOptionLen } from './accecn.ts';
+import { ECN_MODE_ACC, ECN_MODE_CLASSIC, ECN_MODE_NONE, IPTOS_ECN_MASK, ecnAsked } from './ecn.ts';
 import { keepAddr } from './establish.ts';
 import { FASTOPEN_COOKIE_LEN, putFastOpenCookie } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
@@ -17,6 +19,8 @@ import { putSynOptions, synOptionsLen } from './options.ts';
 import { bareRoute, bareSend } from './respond.ts';
 import { SynCookies } from './syncookie.ts';
 import type { Tcb } from './tcb.ts';
+import type { TimeWaitConn } from './timewait.ts';
+import { UTO_LEN, Uto } from './usertimeout.ts';
 import { windowScaleFor } from './window.ts';
 
 /** Steps of the retransmission: the sysctl's greatest value, plus one. */
@@ -40,14 +44,23 @@ export class SynConn extends Conn {
   /** The window we told it, in bytes, and the scale of those to come: the sysctl may change before its ACK. */
   adv = 0;
   rcvScale = 0;
-  /** ECN was asked for and is agreed to; a cookie for fast open was asked for. */
-  ecn = false;
+  /** ECN's feedback mode that was agreed to (ECN_MODE_*), the mark on the last SYN; we may not mark. */
+  ecn = ECN_MODE_NONE;
+  mark = 0;
+  mute = false;
+  /** The peer's user timeout option, -1: none (RFC 5482). */
+  uto = -1;
+  /** A cookie for fast open was asked for. */
   fastopen = false;
   /** When the SYN,ACK was sent, if the ACK can measure that, and how often it was sent again. */
   timed = false;
   sentUs = 0;
   rexmts = 0;
   dueMs = 0;
+  /** SYN,ACKs that went out in all. */
+  synAcks = 0;
+  /** The connection of this name in TIME-WAIT, until it is sure that this one takes its place. */
+  old: TimeWaitConn | null = null;
   /** Neighbours among those that wait for the same step, and among those of the listener. */
   prev: SynConn | null = null;
   next: SynConn | null = null;
@@ -65,6 +78,15 @@ export class Embryos {
   count = 0;
   head: SynConn | null = null;
   tail: SynConn | null = null;
+}
+
+/** Flags of the SYN,ACK. Once AccECN was left out of one we may not mark any more (RFC 9768 §3.1.5). */
+function ecnFlags(sc: SynConn): number {
+  if (sc.ecn === ECN_MODE_CLASSIC) return sc.mute ? 0 : TH_ECE;
+  if (sc.ecn !== ECN_MODE_ACC) return 0;
+  const flags = accSynAckFlags(sc.mark, sc.rexmts);
+  if (flags === 0) sc.mute = true;
+  return flags;
 }
 
 class Step {
@@ -85,20 +107,21 @@ export class SynCache {
     this.#callout = new Callout<SynCache>(tcp.kernel.callouts, (self) => self.#expire(), this);
   }
 
-  /** A SYN for a listener. `floor`, if not null: our sequence numbers must begin above it (a connection of this name was just over). */
-  add(listener: Tcb, seg: Segment, lport: number, fport: number, floor: number | null): void {
+  /** A SYN for a listener. `old`: a connection of this name in TIME-WAIT; it goes, and our sequence numbers begin above its own. */
+  add(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): void {
     const tcp = this.#tcp;
     const { config, stats } = tcp;
     const embryos = (listener.embryos ??= new Embryos());
-    const sc = this.#fill(listener, seg, lport, fport);
+    const sc = this.#fill(listener, seg, lport, fport, old);
     if (sc === null) return;
     if (this.#full(listener, embryos)) {
       stats.sc_overflow++;
-      if (config.syncookies) {
-        const { laddr, faddr, irs, peerMss, sndScale, sack, rcvScale } = sc;
-        sc.iss = this.cookies.make(laddr, faddr, (lport << 16) | fport, irs, peerMss, sndScale, sack, rcvScale);
-        // There is no room in a cookie for it.
-        sc.ecn = false;
+      sc.iss = this.cookies.make(sc);
+      // A cookie has the number it has. Where it is not above what the old connection sent, room is made instead (RFC 1122 §4.2.2.13).
+      if (config.syncookies && (old === null || seqGt(sc.iss, old.sndNxt))) {
+        this.takeOver(sc);
+        // A cookie says it of peers with SACK only; AccECN's is not said by it.
+        if (sc.ecn === ECN_MODE_CLASSIC && !sc.sack) sc.ecn = ECN_MODE_NONE;
         stats.sc_sendcookie++;
         this.#sendSynAck(sc);
         return;
@@ -107,20 +130,29 @@ export class SynCache {
       if (oldest !== null) this.drop(oldest);
       stats.sc_dropped++;
     }
-    this.#number(sc, floor);
+    this.#number(sc);
+    this.takeOver(sc);
     this.#enter(sc, embryos);
     this.#sendSynAck(sc);
   }
 
+  /** The new connection is sure: the one in TIME-WAIT makes room for it. */
+  takeOver(sc: SynConn): void {
+    if (sc.old === null) return;
+    this.#tcp.stats.tw_reused++;
+    this.#tcp.timewait.drop(sc.old);
+    sc.old = null;
+  }
+
   /** The record of a SYN that opens its connection at once (fast open): in no table. Null: no way back. */
-  record(listener: Tcb, seg: Segment, lport: number, fport: number, floor: number | null): SynConn | null {
-    const sc = this.#fill(listener, seg, lport, fport);
-    if (sc !== null) this.#number(sc, floor);
+  record(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): SynConn | null {
+    const sc = this.#fill(listener, seg, lport, fport, old);
+    if (sc !== null) this.#number(sc);
     return sc;
   }
 
   /** What a SYN says. */
-  #fill(listener: Tcb, seg: Segment, lport: number, fport: number): SynConn | null {
+  #fill(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): SynConn | null {
     const tcp = this.#tcp;
     const { config } = tcp;
     const route = bareRoute(tcp, seg.ip.src, listener.so.fib);
@@ -129,6 +161,7 @@ export class SynCache {
       return null;
     }
     const sc = new SynConn(listener);
+    sc.old = old;
     sc.laddr = keepAddr(seg.ip.dst, route.src);
     sc.faddr = keepAddr(seg.ip.src, route.dst);
     sc.lport = lport;
@@ -137,8 +170,8 @@ export class SynCache {
     sc.wnd = seg.wnd;
     sc.adv = Math.min(listener.so.rcv.space(), 65_535);
     sc.peerMss = mssOfPeer(tcp, sc.faddr, seg.opts.mss);
-    if (config.rfc1323) {
-      sc.sndScale = seg.opts.wscale;
+    if (wantsScale(config)) sc.sndScale = seg.opts.wscale;
+    if (wantsTimestamps(config)) {
       sc.ts = seg.opts.hasTs;
       sc.tsRecent = seg.opts.tsVal;
       sc.tsOffset = tcp.isn.tsOffset(sc.laddr, sc.faddr, lport, fport);
@@ -146,13 +179,16 @@ export class SynCache {
     sc.sack = config.sackEnable && seg.opts.sackPermitted;
     sc.rcvScale = windowScaleFor(config.recvbufMax);
     sc.ecn = ecnAsked(tcp, seg.flags);
+    sc.mark = seg.ip.tos & IPTOS_ECN_MASK;
+    sc.uto = seg.opts.uto;
     sc.fastopen = seg.opts.fastopenLen >= 0 && config.fastopenServer && listener.tfo !== null && listener.tfo.enabled;
     return sc;
   }
 
-  /** Our sequence numbers: above `floor`. */
-  #number(sc: SynConn, floor: number | null): void {
+  /** Our sequence numbers: above those of the connection in TIME-WAIT. */
+  #number(sc: SynConn): void {
     const tcp = this.#tcp;
+    const floor = sc.old === null ? null : sc.old.sndNxt;
     sc.iss = tcp.isn.iss(sc.laddr, sc.faddr, sc.lport, sc.fport);
     // RFC 1122 §4.2.2.13: above everything that the old connection sent.
     if (floor !== null && seqLeq(sc.iss, floor)) sc.iss = (floor + 0x10000 + (tcp.kernel.random.u32() & 0xffff)) | 0;
@@ -274,6 +310,12 @@ export class SynCache {
     if (wait > 0) this.#callout.reset(wait);
   }
 
+  /** The administrator's. */
+  #uto(): Uto | null {
+    const { config } = this.#tcp;
+    return config.utoEnable ? new Uto(config.utoAdvSec) : null;
+  }
+
   #sendSynAck(sc: SynConn): void {
     const tcp = this.#tcp;
     const { listener } = sc;
@@ -286,13 +328,22 @@ export class SynCache {
     }
     const scale = sc.sndScale >= 0 ? sc.rcvScale : -1;
     const plainLen = TCP_HDR_LEN + synOptionsLen(sc.ts, sc.sack, scale);
-    const hdrLen = sc.fastopen ? plainLen + FASTOPEN_COOKIE_LEN : plainLen;
+    const fastLen = sc.fastopen ? plainLen + FASTOPEN_COOKIE_LEN : plainLen;
+    // AccECN's option only with the first: it may be what gets lost (RFC 9768 §3.2.3.2.2).
+    const accLen = sc.ecn === ECN_MODE_ACC && sc.synAcks === 0 ? accSynOptionLen(TCP_HDR_MAX - fastLen) : 0;
+    const accEnd = fastLen + accLen;
+    const uto = listener.uto !== null ? listener.uto : this.#uto();
+    const utoLen = uto !== null && uto.enabled && accEnd + UTO_LEN <= TCP_HDR_MAX ? UTO_LEN : 0;
+    const hdrLen = accEnd + utoLen;
     const o = pkt.prepend(hdrLen);
-    putTcp(pkt.bytes, o, sc.lport, sc.fport, sc.iss, (sc.irs + 1) | 0, hdrLen, TH_SYN | TH_ACK | (sc.ecn ? TH_ECE : 0), sc.adv);
+    putTcp(pkt.bytes, o, sc.lport, sc.fport, sc.iss, (sc.irs + 1) | 0, hdrLen, TH_SYN | TH_ACK | ecnFlags(sc), sc.adv);
+    sc.synAcks++;
     const mss = mssToOffer(route, sc.faddr, listener.options === null ? 0 : listener.options.maxseg);
     const tsVal = (tcp.time.ms + sc.tsOffset) | 0;
     putSynOptions(pkt.bytes, o + TCP_HDR_LEN, mss, sc.ts, sc.sack, scale, tsVal, sc.tsRecent);
     if (sc.fastopen) putFastOpenCookie(tcp, pkt.bytes, o + plainLen, sc.laddr, sc.faddr);
+    if (accLen > 0) accPutSynOption(pkt.bytes, o + fastLen, accLen);
+    if (utoLen > 0 && uto !== null) putUto(pkt.bytes, o + accEnd, uto.field());
     tcp.stats.sndctrl++;
     bareSend(tcp, pkt, route, sc.laddr, sc.faddr, hdrLen);
   }

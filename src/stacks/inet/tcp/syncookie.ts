@@ -1,14 +1,22 @@
 /**
  * SYN cookies (RFC 4987 §3.6): when there is no room for another half-open connection, all of it goes into the sequence number of
- * our SYN,ACK and comes back in the ACK: a keyed hash of 24 bits, and 8 bits for the peer's MSS (of eight sizes), window scale and SACK.
- * A cookie is good for one to two periods of 32 seconds, and only if some were sent lately.
+ * our SYN,ACK and comes back in the ACK: a keyed hash of 24 bits, and 8 bits for the peer's MSS (of six sizes), its window scale (up to 12),
+ * and whether it has SACK, and with that classic ECN. AccECN needs no bit: its client tells by itself (RFC 9768 §5.1). A cookie is good for
+ * one to two periods of 32 seconds, and only if some were sent lately.
  */
 import type { Kernel } from '../../../kern/kernel.ts';
 import type { IpAddr } from '../../../wire/addr.ts';
 import { HalfSip } from '../hash.ts';
+import { ECN_MODE_CLASSIC } from './ecn.ts';
+import type { SynConn } from './syncache.ts';
 
 /** Sizes a cookie can say; the peer's MSS is rounded down. */
-const MSS_TABLE = [216, 536, 1200, 1360, 1400, 1440, 1452, 1460] as const;
+const MSS_TABLE = [216, 536, 1220, 1400, 1440, 1460] as const;
+/** Scales that it can say: none, and 0 up to this; a greater one is taken for it, which makes the peer's window seem smaller. */
+const SCALE_MAX = 12;
+const SCALES = SCALE_MAX + 2;
+/** Without SACK, with it, with classic ECN too: 3 * 14 * 6 is 252. */
+const KINDS = 3;
 /** A period is 2^15 ms. */
 const PERIOD_SHIFT = 15;
 
@@ -17,6 +25,8 @@ export interface Cookie {
   /** -1: none. */
   readonly scale: number;
   readonly sack: boolean;
+  /** Classic ECN. */
+  readonly ecn: boolean;
 }
 
 export class SynCookies {
@@ -49,22 +59,16 @@ export class SynCookies {
     );
   }
 
-  /** Sequence number of a SYN,ACK that carries these. */
-  make(
-    laddr: IpAddr,
-    faddr: IpAddr,
-    ports: number,
-    irs: number,
-    mss: number,
-    scale: number,
-    sack: boolean,
-    shift: number,
-  ): number {
+  /** Sequence number of the SYN,ACK for a half-open connection that is not kept. */
+  make(sc: SynConn): number {
+    const { laddr, faddr, irs, rcvScale } = sc;
     let m = MSS_TABLE.length - 1;
-    while (m > 0 && (MSS_TABLE[m] as number) > mss) m--;
-    const bits = m | ((scale + 1) << 3) | (sack ? 0x80 : 0);
+    while (m > 0 && (MSS_TABLE[m] as number) > sc.peerMss) m--;
+    const kind = !sc.sack ? 0 : sc.ecn === ECN_MODE_CLASSIC ? 2 : 1;
+    const bits = (m * SCALES + Math.min(sc.sndScale, SCALE_MAX) + 1) * KINDS + kind;
     this.#lastPeriod = this.#period();
-    return (this.#mac(laddr, faddr, ports, irs, bits, shift, this.#lastPeriod) << 8) | (bits ^ this.#mask(irs)) | 0;
+    const mac = this.#mac(laddr, faddr, (sc.lport << 16) | sc.fport, irs, bits, rcvScale, this.#lastPeriod);
+    return (mac << 8) | (bits ^ this.#mask(irs)) | 0;
   }
 
   /** What the cookie says, or null if it is none of ours. */
@@ -75,7 +79,10 @@ export class SynCookies {
     const mac = (iss >>> 8) & 0xffffff;
     for (let period = now; period >= now - 1; period--) {
       if (this.#mac(laddr, faddr, ports, irs, bits, shift, period) !== mac) continue;
-      return { mss: MSS_TABLE[bits & 7] as number, scale: ((bits >>> 3) & 15) - 1, sack: (bits & 0x80) !== 0 };
+      const kind = bits % KINDS;
+      const rest = (bits - kind) / KINDS;
+      const mss = MSS_TABLE[Math.floor(rest / SCALES)];
+      return mss === undefined ? null : { mss, scale: (rest % SCALES) - 1, sack: kind > 0, ecn: kind === 2 };
     }
     return null;
   }

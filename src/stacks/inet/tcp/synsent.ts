@@ -2,7 +2,7 @@
 import { soisconnected, sosnddrop } from '../../../kern/socket/upcalls.ts';
 import { seqGt, seqLeq } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
-import { ecnAgree } from './ecn.ts';
+import { ecnAgree, ecnReduce } from './ecn.ts';
 import { keepInitMs, receiveSequences, startConnection } from './establish.ts';
 import { fastOpenAnswer, synDataAcked } from './fastopen.ts';
 import type { Segment, TcpInst } from './inst.ts';
@@ -23,6 +23,7 @@ import {
 } from './tcb.ts';
 import { tcpFail } from './teardown.ts';
 import { timerStop } from './timerset.ts';
+import { utoInput } from './usertimeout.ts';
 
 /** True: the connection stands, and what else the segment carries is to be processed; its SYN has been taken off. */
 export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
@@ -45,7 +46,8 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
     return false;
   }
   agreeOptions(tcp, tcb, seg);
-  ecnAgree(tcp, tcb, seg.flags, hasAck);
+  if (tcb.uto !== null && seg.opts.uto >= 0) utoInput(tcb, tcb.uto, seg.opts.uto);
+  ecnAgree(tcp, tcb, seg, hasAck);
   // We promised that window in our SYN.
   receiveSequences(tcb, seg.seq, Math.min(tcb.so.rcv.space(), 65_535));
   // The window of a SYN is not scaled.
@@ -119,6 +121,10 @@ export function becomeEstablished(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     if (ms >= 0 && ms < keepInitMs(tcb)) us = ms * 1000;
   }
   startConnection(tcb, tcb.route, us);
+  // RFC 5482 §3.2: once more behind the SYN.
+  if (tcb.uto !== null) tcb.uto.due = true;
+  // RFC 9768 §3.2.2.2: our SYN met congestion.
+  if (tcb.ecn !== null && tcb.ecn.acc !== null && tcb.ecn.acc.synCe) ecnReduce(tcp, tcb, tcb.ecn);
   tcp.stats.connects++;
   if (tcb.so.snd.cc > 0) tcp.mark(tcb);
   if ((tcb.flags & TF_NEEDFIN) !== 0) {

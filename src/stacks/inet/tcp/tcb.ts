@@ -22,6 +22,7 @@ import type { Reass } from './reass.ts';
 import { TCPS_CLOSED } from './states.ts';
 import type { Embryos } from './syncache.ts';
 import type { Urgent } from './urgent.ts';
+import type { Uto } from './usertimeout.ts';
 
 /** An ACK is owed now; within the delayed-ACK time. */
 export const TF_ACKNOW = 0x1;
@@ -91,7 +92,7 @@ export interface TcbOptions {
   readonly keepIdleMs: number;
   readonly keepIntvlMs: number;
   readonly keepCnt: number;
-  /** RFC 5482's local part: unacknowledged data ends the connection after this. */
+  /** The user's own timeout: unacknowledged data ends the connection after this. */
   readonly userTimeoutMs: number;
 }
 
@@ -220,6 +221,9 @@ export class Tcb extends Conn {
   ecn: Ecn | null = null;
   tfo: FastOpen | null = null;
   plpmtud: Plpmtud | null = null;
+  /** User timeouts are exchanged with the peer (RFC 5482); the one that holds, in ms, 0: none but the count of retransmissions. */
+  uto: Uto | null = null;
+  userTimeoutMs = 0;
   /** What drives this connection: loss recovery and the congestion control that goes with it. */
   fb: FunctionBlock;
   /** Receive buffer tuning: the sequence number that the measurement began at, and when that was. */

@@ -6,6 +6,7 @@ import type { Errno } from '../../../kern/errno.ts';
 import { SS_CANTRCVMORE } from '../../../kern/socket/socket.ts';
 import { TH_ACK } from '../../../wire/tcp.ts';
 import { memoryPressure } from './autotune.ts';
+import { ecnBareFlags } from './ecn.ts';
 import { keepCnt, keepIdleMs, keepIntvlMs } from './establish.ts';
 import { fastOpenTimeout } from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
@@ -32,6 +33,7 @@ import {
 } from './tcb.ts';
 import { tcpClose, tcpDrop } from './teardown.ts';
 import { timerArm, timerRearm, timerStop } from './timerset.ts';
+import { userTimeoutOver } from './usertimeout.ts';
 import { TCP_MAXWIN, rcvWindow } from './window.ts';
 
 /** The callout of a connection went off: deals with every timer that is due, and sets it anew. */
@@ -75,16 +77,16 @@ function rexmt(tcp: TcpInst, tcb: Tcb): void {
   // Nothing in flight: it was set because there was no slot or no route; try again.
   if (tcb.sndMax === tcb.sndUna) {
     rttBackoff(tcp, tcb);
-    if (++tcb.rxtShift > config.maxrxtshift) tcpDrop(tcb, timeoutError(tcb));
+    if (tcb.rxtShift === 0) tcb.rxtStartMs = time.ms;
+    if (++tcb.rxtShift > config.maxrxtshift || userTimeoutOver(tcb)) tcpDrop(tcb, timeoutError(tcb));
     else tcp.mark(tcb);
     return;
   }
   stats.rexmttimeo++;
   tcb.rxtShift++;
   if (tcb.rxtShift === 1) tcb.rxtStartMs = (time.ms - tcb.rto) | 0;
-  const userTimeoutMs = tcb.options === null ? 0 : tcb.options.userTimeoutMs;
-  // R2 (RFC 9293 §3.8.3), or the user's own.
-  if (tcb.rxtShift > config.maxrxtshift || (userTimeoutMs > 0 && ((time.ms - tcb.rxtStartMs) | 0) >= userTimeoutMs)) {
+  // R2 (RFC 9293 §3.8.3), or in its place the user timeout.
+  if (tcb.userTimeoutMs > 0 ? userTimeoutOver(tcb) : tcb.rxtShift > config.maxrxtshift) {
     stats.timeoutdrop++;
     tcpDrop(tcb, timeoutError(tcb));
     return;
@@ -113,11 +115,10 @@ function persist(tcp: TcpInst, tcb: Tcb): void {
   const waited = (time.ms - tcb.rxtStartMs) | 0;
   // For ever while the peer answers (MUST-37). One that does not is gone; and nobody waits long for a connection without a user.
   const orphan = tcb.state > TCPS_CLOSE_WAIT && (tcb.flags & TF_DETACHED) !== 0;
-  const userTimeoutMs = tcb.options === null ? 0 : tcb.options.userTimeoutMs;
   if (
     (tcb.rxtShift >= config.maxrxtshift && silent >= (orphan ? config.persmaxMs : config.maxpersistidleMs)) ||
     // RFC 5482 §3: data that is not taken is data that is not acknowledged.
-    (userTimeoutMs > 0 && waited >= userTimeoutMs) ||
+    userTimeoutOver(tcb) ||
     // A peer that keeps its window shut holds our memory, and nobody here is left to mind (RFC 6429).
     (orphan && (waited >= config.persistOrphanMs || memoryPressure(tcp)))
   ) {
@@ -148,7 +149,8 @@ function keep(tcp: TcpInst, tcb: Tcb): void {
     timerArm(tcb, T_KEEP, idleMs - idle);
     return;
   }
-  if (tcb.keepProbes >= keepCnt(tcb)) {
+  // RFC 5482 §4.2: not before the user timeout.
+  if (tcb.keepProbes >= keepCnt(tcb) && idle >= tcb.userTimeoutMs) {
     stats.keepdrops++;
     tcpDrop(tcb, timeoutError(tcb));
     return;
@@ -160,7 +162,7 @@ function keep(tcp: TcpInst, tcb: Tcb): void {
   const ts = (tcb.flags & TF_TSTMP) !== 0;
   const win = Math.min(rcvWindow(tcb) >> tcb.rcvScale, TCP_MAXWIN);
   const tsVal = (time.ms + tcb.tsOffset) | 0;
-  sendBare(tcp, tcb, tcb.so.fib, (tcb.sndUna - 1) | 0, tcb.rcvNxt, TH_ACK, win, ts, tsVal, tcb.tsRecent);
+  sendBare(tcp, tcb, tcb.so.fib, (tcb.sndUna - 1) | 0, tcb.rcvNxt, TH_ACK | ecnBareFlags(tcb), win, ts, tsVal, tcb.tsRecent);
 }
 
 /** The peer of a closed socket does not close its side. */

@@ -6,6 +6,7 @@ import { T_DELACK, T_FINWAIT2, T_KEEP, T_PACE, T_PERSIST, T_RACK, T_REXMT, type 
 
 /** Sets timer `which` to go off in `ms` milliseconds. */
 export function timerArm(tcb: Tcb, which: number, ms: number): void {
+  if (tcb.userTimeoutMs > 0 && (which & (T_REXMT | T_PERSIST)) !== 0) ms = clamped(tcb, ms);
   const at = (tcb.tcp.time.ms + ms) | 0;
   switch (which) {
     case T_REXMT:
@@ -36,6 +37,13 @@ export function timerArm(tcb: Tcb, which: number, ms: number): void {
   if (tcb.callout.pending && ((at - tcb.calloutAt) | 0) >= 0) return;
   tcb.calloutAt = at;
   tcb.callout.reset(ms);
+}
+
+/** The user's timeout ends a connection at its time, and not at the retransmission behind it. */
+function clamped(tcb: Tcb, ms: number): number {
+  const silent = tcb.rxtShift > 0 ? (tcb.tcp.time.ms - tcb.rxtStartMs) | 0 : 0;
+  const left = tcb.userTimeoutMs - silent;
+  return left < 1 ? 1 : left < ms ? left : ms;
 }
 
 export function timerStop(tcb: Tcb, which: number): void {

@@ -7,6 +7,7 @@ import { Callout } from '../../../kern/callout.ts';
 import { seqGt, seqLt } from '../../../wire/seq.ts';
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN } from '../../../wire/tcp.ts';
 import { CONN_TIMEWAIT, Conn } from './conn.ts';
+import { ecnBareFlags } from './ecn.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { challengeAllowed, sendBare } from './respond.ts';
 import { TF_ACKNOW, TF_INTABLE, TF_TSTMP, type Tcb } from './tcb.ts';
@@ -21,6 +22,8 @@ export class TimeWaitConn extends Conn {
   tsRecent = 0;
   tsOffset = 0;
   fib = 0;
+  /** AccECN's counter in its ACKs: it stays where it was. */
+  ace = 0;
   /** When it may go; records are listed in this order. */
   expiresMs = 0;
   prev: TimeWaitConn | null = null;
@@ -58,6 +61,7 @@ export class TimeWait {
     tw.tsRecent = tcb.tsRecent;
     tw.tsOffset = tcb.tsOffset;
     tw.fib = tcb.so.fib;
+    tw.ace = ecnBareFlags(tcb);
     tcp.conns.replace(tcb, tw);
     tcb.flags &= ~TF_INTABLE;
     tcp.ports.leave(tw.lport);
@@ -71,7 +75,7 @@ export class TimeWait {
     if (tcb.rcvNxt !== tcb.lastAckSent || (tcb.flags & TF_ACKNOW) !== 0) this.#ack(tw);
   }
 
-  /** A segment for a connection in TIME-WAIT. True: it begins a new connection; the record is gone. */
+  /** A segment for a connection in TIME-WAIT. True: it may begin a new connection, which then drops the record. */
   input(tw: TimeWaitConn, seg: Segment): boolean {
     const { stats } = this.#tcp;
     stats.tw_rcv++;
@@ -80,11 +84,7 @@ export class TimeWait {
       stats.tw_rstignored++;
       return false;
     }
-    if ((seg.flags & (TH_SYN | TH_ACK)) === TH_SYN && this.#newer(tw, seg)) {
-      stats.tw_reused++;
-      this.drop(tw);
-      return true;
-    }
+    if ((seg.flags & (TH_SYN | TH_ACK)) === TH_SYN && this.#newer(tw, seg)) return true;
     if ((seg.flags & TH_FIN) !== 0 && ((seg.seq + seg.len + 1) | 0) === tw.rcvNxt) {
       // The peer's FIN once more: our ACK was lost. Time starts anew.
       this.#unlink(tw);
@@ -123,7 +123,7 @@ export class TimeWait {
     const tcp = this.#tcp;
     tcp.stats.sndacks++;
     const tsVal = (tcp.time.ms + tw.tsOffset) | 0;
-    sendBare(tcp, tw, tw.fib, tw.sndNxt, tw.rcvNxt, TH_ACK, tw.win, tw.hasTs, tsVal, tw.tsRecent);
+    sendBare(tcp, tw, tw.fib, tw.sndNxt, tw.rcvNxt, TH_ACK | tw.ace, tw.win, tw.hasTs, tsVal, tw.tsRecent);
   }
 
   #append(tw: TimeWaitConn): void {
