@@ -24,6 +24,8 @@ const TEXT: Readonly<Record<string, string>> = {
     txrequests requests sent
     txreplies replies sent
     txannounces announcements of our own addresses
+    txprobes requests for an address before it is used
+    dadconflicts addresses that were not used because another station has them
     disabled ! packets on an interface that does without ARP
     tooshort ! packets shorter than an ARP packet
     badlen ! packets of another length or kind
@@ -155,6 +157,7 @@ const TEXT: Readonly<Record<string, string>> = {
     noport ! no socket on the port
     noportbcast ! no socket on the port of a group's datagram
     filtermcast ! no socket on the port that joined the group, or wants the source
+    minttl ! came further than the socket allows (IP_MINTTL)
     fullsock ! the socket's buffer is full
     ctlerrors ICMP errors that reached a socket
     ctlnosock ! ICMP errors that fitted no socket
@@ -165,6 +168,7 @@ const TEXT: Readonly<Record<string, string>> = {
     opackets packets sent
     badhdrincl > packets to send with a bad header
     notmember packets not shown to a socket that joined other groups only
+    minttl packets not shown to a socket because they came too far (IP_MINTTL)
     nosock sockets refused because there are enough`,
   tcp: `
     connattempt connections begun here
@@ -300,6 +304,15 @@ const TEXT: Readonly<Record<string, string>> = {
     ecn_rcvce segments marked CE
     ecn_rcvece segments with ECE
     ecn_sndect0 segments sent as ECT(0)
+    utosent user timeout options sent behind the SYN
+    utorcvd user timeout options taken
+    ace_nect AccECN peers that say our SYN came unmarked
+    ace_ect1 AccECN peers that say our SYN came as ECT(1)
+    ace_ect0 AccECN peers that say our SYN came as ECT(0)
+    ace_ce AccECN peers that say our SYN came marked CE
+    ace_rcvcep marks CE that AccECN peers told of
+    ace_mangled connections that stopped marking because marks are tampered with
+    ace_ignored connections that believe no AccECN feedback because it was cleared or never ends
     rcvbufgrown receive buffers that grew
     sndbufgrown send buffers that grew`,
   alt: `
@@ -371,6 +384,8 @@ const TEXT: Readonly<Record<string, string>> = {
     malformed clients sent away for a malformed line
     oversized clients sent away for a line that is too long
     flooding clients sent away for too many unfinished calls
+    nobufs clients sent away because all together held too much memory
+    membytes = bytes that clients hold here
     lostitems items of captures and events that clients did not read in time`,
 };
 

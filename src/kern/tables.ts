@@ -33,8 +33,9 @@ function isOneBit(bit: number): boolean {
 
 const macText = (mac: Uint8Array): string => Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 
-function addrRow({ name, addr, prefixLen, broadcast, dst }: IfAddrReq): { name: string } {
-  const more = { ...(broadcast && { broadcast: addrToString(broadcast) }), ...(dst && { dst: addrToString(dst) }) };
+function addrRow({ name, addr, prefixLen, broadcast, dst, state }: IfAddrReq): { name: string } {
+  const peer = { ...(broadcast && { broadcast: addrToString(broadcast) }), ...(dst && { dst: addrToString(dst) }) };
+  const more = { ...peer, ...(state && { state }) };
   return { name, ...{ addr: addrToString(addr), prefixLen, ...more } };
 }
 

@@ -23,12 +23,13 @@ export function formatInterface(row: IfRow): string {
   if (row.description !== null && row.description !== '') lines.push(`description: ${row.description}`);
   if (row.capenable !== 0) lines.push(`options=${row.capenable.toString(16)}<${row.capNames.join(',')}>`);
   if (row.lladdr !== null) lines.push(`ether ${row.lladdr}`);
-  for (const { addr, prefixLen, broadcast, dst } of row.addrs) {
+  for (const { addr, prefixLen, broadcast, dst, state } of row.addrs) {
     if (addr.includes(':')) lines.push(`inet6 ${addr} prefixlen ${prefixLen}`);
     else {
       const peer = dst === undefined ? '' : ` --> ${dst}`;
       const bcast = broadcast === undefined ? '' : ` broadcast ${broadcast}`;
-      lines.push(`inet ${addr}${peer} netmask ${netmaskText(prefixLen)}${bcast}`);
+      const dad = state === undefined ? '' : ` ${state}`;
+      lines.push(`inet ${addr}${peer} netmask ${netmaskText(prefixLen)}${bcast}${dad}`);
     }
   }
   if (row.fib !== 0) lines.push(`fib: ${row.fib}`);

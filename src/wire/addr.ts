@@ -52,6 +52,14 @@ export function copyAddr(a: IpAddr): IpAddr {
   return new IpAddrBuf().set(a);
 }
 
+/** Is this, which came from anywhere, an IPv4 address: words of 32 bits as `IpAddr` has them, and no zone? */
+export function isHostV4(value: unknown): value is IpAddr {
+  if (typeof value !== 'object' || value === null) return false;
+  const { w0, w1, w2, w3, zone } = value as Partial<IpAddr>;
+  const words = [w0, w1, w2, w3, zone].every((word) => typeof word === 'number' && (word | 0) === word);
+  return words && zone === 0 && isV4(value as IpAddr);
+}
+
 /** 0.0.0.0 and ::, "any". */
 export const ANY4: IpAddr = Object.freeze(ipv4(0));
 export const ANY6: IpAddr = Object.freeze(new IpAddrBuf());

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Case } from './cases/case.ts';
 import { closeCases } from './cases/close.ts';
 import { connectCases } from './cases/connect.ts';
+import { controlCases } from './cases/control.ts';
 import { nameCases } from './cases/names.ts';
 import { netCases } from './cases/net.ts';
 import { procCases } from './cases/proc.ts';
@@ -20,6 +21,7 @@ const GROUPS: Readonly<Record<string, readonly Case[]>> = {
   stream: streamCases,
   close: closeCases,
   udp: udpCases,
+  control: controlCases,
   net: netCases,
   proc: procCases,
 };

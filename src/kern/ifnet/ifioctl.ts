@@ -123,7 +123,11 @@ export interface IfAddrReq extends IfReq {
   broadcast?: IpAddr;
   /** The other end of a point-to-point interface. */
   dst?: IpAddr;
+  /** SIOCGIFCONF: the address is not in use. Absent for one that is. */
+  state?: AddrState;
 }
+/** Still asked for on the link, or found to be another host's (RFC 5227); the words of ifconfig(8). */
+export type AddrState = 'tentative' | 'duplicated';
 /** SIOCGIFCONF: all addresses of all interfaces; for stacks. */
 export interface IfConfReq {
   addrs: IfAddrReq[];

@@ -4,7 +4,8 @@
  */
 import { copyAddr } from '../../wire/addr.ts';
 import type { Result } from '../errno.ts';
-import type { SockAddr } from '../socket/protosw.ts';
+import type { ControlMsg, SockAddr } from '../socket/protosw.ts';
+import type { MsgHdr } from './proc.ts';
 
 export function isInt(value: unknown): value is number {
   return Number.isInteger(value);
@@ -26,6 +27,35 @@ export function copyinAddr(from: unknown): Result<SockAddr> {
     return isInt(addr.w0) && isInt(addr.w1) && isInt(addr.w2) && isInt(addr.w3) && isInt(addr.zone)
       ? { kind: 'inet', addr, port }
       : 'EINVAL';
+  } catch {
+    return 'EFAULT';
+  }
+}
+
+/** Control data from outside: a copy, whose values are the protocol's to check. EFAULT, EINVAL. */
+function copyinControl(from: unknown): Result<readonly ControlMsg[]> {
+  if (!Array.isArray(from)) return 'EFAULT';
+  const out: ControlMsg[] = [];
+  try {
+    for (const one of from as unknown[]) {
+      if (typeof one !== 'object' || one === null) return 'EFAULT';
+      const { level, type, value } = one as Partial<ControlMsg>;
+      if (!isInt(level) || !isInt(type)) return 'EINVAL';
+      out.push({ level, type, value: isPlain(value) ? { ...value } : value });
+    }
+    return out;
+  } catch {
+    return 'EFAULT';
+  }
+}
+
+/** The fields of sendmsg(2)'s argument, each read once; unchecked but for the control data. EFAULT, EINVAL. */
+export function copyinMsg(from: unknown): Result<MsgHdr> {
+  if (typeof from !== 'object' || from === null) return 'EFAULT';
+  try {
+    const { name, bytes, control: given = [] } = from as MsgHdr;
+    const control = copyinControl(given);
+    return typeof control === 'string' ? control : { name, bytes, control };
   } catch {
     return 'EFAULT';
   }

@@ -7,13 +7,21 @@
 import type { Errno, Result } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Received } from '../socket/calls.ts';
-import type { SockAddr } from '../socket/protosw.ts';
+import type { ControlMsg, SockAddr } from '../socket/protosw.ts';
 import { FdTable } from './filedesc.ts';
 import type { PollFd } from './poll.ts';
 import { closeFile } from './close.ts';
 
 /** The result, or a promise of it where the call blocks. */
 export type MaybePromise<T> = T | Promise<T>;
+
+/** What sendmsg(2) takes: one buffer in place of a list of them. */
+export interface MsgHdr {
+  /** Null: to the connected peer. */
+  readonly name: SockAddr | null;
+  readonly bytes: Uint8Array;
+  readonly control?: readonly ControlMsg[];
+}
 
 export class Proc {
   readonly kernel: Kernel;
@@ -83,6 +91,10 @@ export class Proc {
   }
   sendto(fd: number, bytes: Uint8Array, flags: number, to: SockAddr | null): MaybePromise<Result<number>> {
     return this.call('sendto', fd, bytes, flags, to) as MaybePromise<Result<number>>;
+  }
+  /** sendto with control data. EINVAL where the protocol takes none. */
+  sendmsg(fd: number, msg: MsgHdr, flags = 0): MaybePromise<Result<number>> {
+    return this.call('sendmsg', fd, msg, flags) as MaybePromise<Result<number>>;
   }
   /** Bytes received into `buf`; 0 at the end of the stream. */
   recv(fd: number, buf: Uint8Array, flags = 0): MaybePromise<Result<number>> {

@@ -1,6 +1,6 @@
 /**
- * The system calls on descriptors (uipc_syscalls.c, sys_generic.c): socket, bind, listen, accept, connect, send, sendto, recv, recvfrom,
- * shutdown, close, getsockopt, setsockopt, ioctl, poll, fcntl, getsockname, getpeername, socketpair, and uuidgen. Arguments
+ * The system calls on descriptors (uipc_syscalls.c, sys_generic.c): socket, bind, listen, accept, connect, send, sendto, sendmsg, recv,
+ * recvfrom, shutdown, close, getsockopt, setsockopt, ioctl, poll, fcntl, getsockname, getpeername, socketpair, and uuidgen. Arguments
  * come from anyone by name, so each call checks what it was given: EBADF, EFAULT (not bytes, no address), EINVAL (no integer).
  */
 import { type Errno, type Result, isErrno } from '../errno.ts';
@@ -30,14 +30,14 @@ import {
   sosockaddr,
   sotakeerror,
 } from '../socket/calls.ts';
-import { PR_ATOMIC, type SockAddr, type SockOpt } from '../socket/protosw.ts';
+import { type ControlMsg, PR_ATOMIC, type SockAddr, type SockOpt } from '../socket/protosw.ts';
 import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_ISCONNECTING, SS_NBIO, SS_RCVWAIT, type Socket } from '../socket/socket.ts';
 import type { Syscall } from '../syscall.ts';
 import { closeFile } from './close.ts';
-import { copyin, copyinAddr, copyout, isInt } from './copyin.ts';
+import { copyin, copyinAddr, copyinMsg, copyout, isInt } from './copyin.ts';
 import { File } from './file.ts';
 import { syspoll } from './poll.ts';
-import type { MaybePromise, Proc } from './proc.ts';
+import type { MaybePromise, MsgHdr, Proc } from './proc.ts';
 import { block } from './wait.ts';
 
 /** Flags in the type of a new socket; descriptors are never inherited, so CLOEXEC changes nothing. */
@@ -141,6 +141,25 @@ function syssendto(
   flags = 0,
   to: SockAddr | null = null,
 ): MaybePromise<Result<number>> {
+  return sendmessage(proc, fd, bytes, flags, to, null);
+}
+
+function syssendmsg(proc: Proc, fd: number, msg: MsgHdr, flags = 0): MaybePromise<Result<number>> {
+  if (proc.files.get(fd) === null) return 'EBADF';
+  const given = copyinMsg(msg);
+  if (isErrno(given)) return given;
+  const { name, bytes, control = [] } = given;
+  return sendmessage(proc, fd, bytes, flags, name ?? null, control.length === 0 ? null : control);
+}
+
+function sendmessage(
+  proc: Proc,
+  fd: number,
+  bytes: Uint8Array,
+  flags: number,
+  to: SockAddr | null,
+  control: readonly ControlMsg[] | null,
+): MaybePromise<Result<number>> {
   const file = proc.files.get(fd);
   if (file === null) return 'EBADF';
   if (!isBytes(bytes)) return 'EFAULT';
@@ -150,13 +169,14 @@ function syssendto(
   const { so } = file;
   const len = bytes.length;
   const stream = (so.proto.flags & PR_ATOMIC) === 0;
+  if (stream && control !== null) return 'EINVAL';
   if (stream && dest !== null) return sosendconnect(so, bytes, 0, len, dest);
   let sent = 0;
   const attempt = (): Result<number> => {
     // The caller's buffer may have been taken away meanwhile.
     if (bytes.length < len) return 'EFAULT';
     if ((flags & MSG_OOB) !== 0) return sosendoob(so, bytes, 0, len) ?? len;
-    if (!stream) return sosendto(so, bytes, 0, len, dest) ?? len;
+    if (!stream) return sosendto(so, bytes, 0, len, dest, control) ?? len;
     do {
       const n = sosend(so, bytes, sent, len - sent);
       if (isErrno(n)) return n;
@@ -310,6 +330,7 @@ export const PROC_SYSCALLS: Readonly<Record<string, Syscall>> = {
   connect: sysconnect,
   send: syssend,
   sendto: syssendto,
+  sendmsg: syssendmsg,
   recv: sysrecv,
   recvfrom: sysrecvfrom,
   shutdown: sysshutdown,

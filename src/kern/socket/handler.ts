@@ -3,7 +3,7 @@
  * nothing, so a subclass writes only what it needs. One handler serves any number of sockets; what belongs to one is in `so.data`.
  * They run on the input path: short, never throwing; calls on the socket from inside are allowed.
  */
-import type { SockAddr } from './protosw.ts';
+import type { ControlMsg, SockAddr } from './protosw.ts';
 import type { Socket } from './socket.ts';
 
 export class SocketHandler {
@@ -21,8 +21,18 @@ export class SocketHandler {
     return 0;
   }
 
-  /** A message and its sender; both valid only during the call. True: taken. False: it is queued in `so.rcv`. */
-  datagram(_so: Socket, _from: SockAddr, _bytes: Uint8Array, _off: number, _len: number): boolean {
+  /**
+   * A message and its sender; both valid only during the call. `control` is what the socket asked to be told of it, or null. True: taken.
+   * False: it is queued in `so.rcv`.
+   */
+  datagram(
+    _so: Socket,
+    _from: SockAddr,
+    _bytes: Uint8Array,
+    _off: number,
+    _len: number,
+    _control: readonly ControlMsg[] | null,
+  ): boolean {
     return false;
   }
 

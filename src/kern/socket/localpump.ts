@@ -137,7 +137,8 @@ function moveRecords(from: Socket, to: Socket): void {
 function deliver(so: Socket): void {
   for (let record = so.rcv.record(); record !== null; record = so.rcv.record()) {
     const { from } = record;
-    const taken = from !== null && withBytes(so.rcv, record, (bytes, off, len) => so.handler.datagram(so, from, bytes, off, len));
+    const taken =
+      from !== null && withBytes(so.rcv, record, (bytes, off, len) => so.handler.datagram(so, from, bytes, off, len, null));
     if (!taken) {
       sorwakeup(so);
       return;

@@ -32,6 +32,18 @@ export const PR_CONNREQUIRED = 0x4;
 export const PR_WANTRCVD = 0x8;
 /** sendto(2) on a stream that is not connected connects it. */
 export const PR_IMPLOPCL = 0x20;
+/** `sendto` takes control data. */
+export const PR_CONTROL = 0x40;
+
+/**
+ * One piece of control data (`struct cmsghdr` of recvmsg(2) and sendmsg(2)): what a socket asked to be told of a datagram, or says about
+ * one. What `level` and `type` there are, and the value of each, is the protocol's.
+ */
+export interface ControlMsg {
+  readonly level: number;
+  readonly type: number;
+  readonly value: unknown;
+}
 
 /** A request to get or set an option. `value` is the answer of a get. */
 export interface SockOpt {
@@ -58,8 +70,18 @@ export interface ProtoMethods {
   shutdown(so: Socket): Errno | null;
   /** Bytes were appended to `so.snd`: send what may be sent. Output happens at the end of the batch. */
   send(so: Socket): void;
-  /** One message (PR_ATOMIC). `to` null: to the connected peer. The bytes are the caller's again on return. */
-  sendto(so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null;
+  /**
+   * One message (PR_ATOMIC). `to` null: to the connected peer. The bytes are the caller's again on return. `control` only with PR_CONTROL:
+   * EINVAL for what the protocol does not know.
+   */
+  sendto(
+    so: Socket,
+    bytes: Uint8Array,
+    off: number,
+    len: number,
+    to: SockAddr | null,
+    control: readonly ControlMsg[] | null,
+  ): Errno | null;
   sendoob(so: Socket, bytes: Uint8Array, off: number, len: number): Errno | null;
   /** The application took bytes out of `so.rcv` (PR_WANTRCVD): the window may open. */
   rcvd(so: Socket): void;

@@ -4,7 +4,7 @@
  */
 import type { Errno } from '../errno.ts';
 import { accfHold, accfReady } from './accf.ts';
-import { PR_CONNREQUIRED, type SockAddr } from './protosw.ts';
+import { type ControlMsg, PR_CONNREQUIRED, type SockAddr } from './protosw.ts';
 import { reportAccept, reportConnect } from './report.ts';
 import { sorcvbuf, sorcvlimits, sorcvrest, sosndlimits, sosndrest } from './sobuf.ts';
 import {
@@ -295,25 +295,42 @@ function nobufs(so: Socket): void {
   soisdisconnected(so);
 }
 
-/** A datagram, to the handler or into the buffer; its address and bytes are copied. False: no room, counted. */
-export function sorcvdgram(so: Socket, from: SockAddr | null, bytes: Uint8Array, off: number, len: number): boolean {
+/**
+ * A datagram, to the handler or into the buffer; its address and bytes are copied. False: no room, counted. `control` is what the socket
+ * asked for, made for it; null where it asked for nothing.
+ */
+export function sorcvdgram(
+  so: Socket,
+  from: SockAddr | null,
+  bytes: Uint8Array,
+  off: number,
+  len: number,
+  control: readonly ControlMsg[] | null = null,
+): boolean {
   if (from !== null && so.head === null && so.rcv.record() === null && (so.state & SS_CANTRCVMORE) === 0) {
-    if (so.handler.datagram(so, from, bytes, off, len)) return true;
+    if (so.handler.datagram(so, from, bytes, off, len, control)) return true;
   }
-  if (!soappenddgram(so, from, bytes, off, len)) return false;
+  if (!soappenddgram(so, from, bytes, off, len, control)) return false;
   if ((so.state & SS_CANTRCVMORE) === 0) sorwakeup(so);
   return true;
 }
 
 /** The half of `sorcvdgram` that calls nobody. */
-export function soappenddgram(so: Socket, from: SockAddr | null, bytes: Uint8Array, off: number, len: number): boolean {
+export function soappenddgram(
+  so: Socket,
+  from: SockAddr | null,
+  bytes: Uint8Array,
+  off: number,
+  len: number,
+  control: readonly ControlMsg[] | null = null,
+): boolean {
   const { counters } = so.kernel.domains;
   if ((so.state & SS_CANTRCVMORE) !== 0) {
     counters.rcvshutbytes += len;
     return true;
   }
   const now = (so.options & SO_TIMESTAMP) !== 0 ? so.kernel.clock.realtimeMs() : 0;
-  if (sorcvbuf(so).appendRecord(from, bytes, off, len, false, now)) return true;
+  if (sorcvbuf(so).appendRecord(from, bytes, off, len, false, now, control)) return true;
   sorcvrest(so);
   counters.dgramdropped++;
   return false;

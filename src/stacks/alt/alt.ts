@@ -13,6 +13,7 @@ import type { KernTime } from '../../kern/time.ts';
 import { Arp } from './arp.ts';
 import { Config } from './config.ts';
 import { AltCounterSet } from './counters.ts';
+import { Dad } from './dad.ts';
 import { Demux } from './demux.ts';
 import { FLAGS, F_QUEUED, Flows, NEXT, ROW_SHIFT } from './flows.ts';
 import { type HashKey, newHashKey } from './hash.ts';
@@ -75,6 +76,7 @@ export class Alt {
   readonly loop: LoopRing;
   readonly routes = new Routes();
   readonly arp: Arp;
+  readonly dad: Dad;
   readonly reass: Reass;
   readonly flows: Flows;
   readonly demux: Demux;
@@ -123,6 +125,7 @@ export class Alt {
     const driver = new Callout(kernel.callouts, () => this.wheel.advance(this.time.ms), null);
     this.wheel = new Wheel(cfg.flows + HOUSEKEEPERS, (entry) => runTimer(this, entry), driver);
     this.arp = new Arp(this.tableKey, this.ct.arp);
+    this.dad = new Dad(this);
     this.reass = new Reass(this.ct.ip);
     this.loop = new LoopRing(kernel, this.ct.alt);
     this.ifs.push(new NetIf(null, 0, this.loop));

@@ -1,5 +1,5 @@
 /**
- * ARP (RFC 826, RFC 1122 §2.3.2, RFC 5227 §2.4): 512 entries in sets of four, found by a keyed hash of the address. A full set gives
+ * ARP (RFC 826, RFC 1122 §2.3.2, RFC 5227 §2.4; the rest of it is in dad.ts): 512 entries in sets of four, found by a keyed hash of the address. A full set gives
  * up its oldest entry. An entry that is being asked for keeps up to 64 packets; it is asked for once a second, five times. One that is
  * known is used for twenty minutes, then asked again, by unicast, while it goes on being used.
  */
@@ -57,6 +57,8 @@ export interface ArpHost {
   wake(ms: number): void;
   conflict(nif: NetIf, addr: number, mac: Uint8Array): void;
   netif(ix: number): NetIf | null;
+  /** A packet of another station's, whose hardware address is at `sha`: of interest to addresses that are not in use yet. */
+  heard(nif: NetIf, oper: number, spa: number, tpa: number, b: Uint8Array, sha: number): void;
 }
 
 export class Arp {
@@ -216,6 +218,7 @@ export class Arp {
     }
     const host = this.#host;
     if (host === null) return;
+    host.heard(nif, oper, spa, tpa, b, sha);
     if (spa !== 0 && host.owns(nif, spa)) {
       this.#defend(nif, spa, b, sha);
       return;
@@ -267,6 +270,12 @@ export class Arp {
     this.#defended = now;
     this.#host?.conflict(nif, addr, b.slice(sha, sha + 6));
     this.announce(nif, addr);
+  }
+
+  /** Asks who has `addr`, without a claim to it: the sender's address is 0 (RFC 5227 §2.1.1). */
+  probe(nif: NetIf, addr: number): void {
+    this.#ct.txprobes++;
+    this.#send(nif, ETHER_BROADCAST, ARP_REQUEST, 0, NO_MAC, addr);
   }
 
   /** Tells everyone that `addr` is here (RFC 5227 §2.3). */

@@ -32,6 +32,8 @@ export class Config {
   rexmtMinMs = 200;
   rexmtMaxMs = 60_000;
   finwait2Ms = 60_000;
+  /** Probes for an address before it is used (RFC 5227 §2.1.1: 3); 0: it is used at once. */
+  dadCount = 0;
   sack = true;
   rfc1323 = true;
   sndSpace = 262_144;
@@ -96,6 +98,7 @@ const INTS: readonly (readonly [name: string, key: NumberKey, min: number, max: 
   ['net.inet.tcp.persist_orphan', 'persistOrphanMs', 1000, 0x7fffffff, 'closed window of a closed socket, ms'],
   ['net.inet.udp.maxdgram', 'udpSndSpace', 1, 65_535, 'longest datagram that is sent, bytes'],
   ['net.inet.udp.recvspace', 'udpRcvSpace', 2048, 8_388_608, 'receive buffer of a new datagram socket, bytes'],
+  ['net.inet.ip.dad_count', 'dadCount', 0, 16, 'probes for an address before it is used; 0: it is used at once'],
   ['net.inet.ip.ttl', 'ttl', 1, 255, 'time to live of packets sent'],
   ['net.inet.ip.portrange.first', 'portFirst', 1, 65_535, 'first ephemeral port'],
   ['net.inet.ip.portrange.last', 'portLast', 1, 65_535, 'last ephemeral port'],

@@ -27,6 +27,9 @@ export class ArpCounters {
   evicted = 0;
   /** Another station claims our address. */
   dupips = 0;
+  /** Requests for an address before it is used; those that were another station's. */
+  txprobes = 0;
+  dadconflicts = 0;
 }
 
 export class IpCounters {
@@ -84,6 +87,8 @@ export class UdpCounters {
   badlen = 0;
   noport = 0;
   noportbcast = 0;
+  /** Came further than the socket allows (IP_MINTTL). */
+  minttl = 0;
   fullsock = 0;
   nosum = 0;
 }
@@ -189,6 +194,7 @@ export class RawCounters {
   opackets = 0;
   fullsock = 0;
   nosock = 0;
+  minttl = 0;
 }
 
 /** What only this stack has: limits that were met. */

@@ -21,11 +21,12 @@ import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IP_DST, IP_HDR_LEN, IP_PROTO, I
 import type { Alt } from './alt.ts';
 import { CTL_NEEDFRAG, CTL_REFUSED, CTL_UNREACH } from './icmperr.ts';
 import { ipDatagram } from './ipout.ts';
+import type { NetIf } from './netif.ts';
 import { rawDeliver } from './raw.ts';
 import { tcpCtlInput } from './tcp/ctlinput.ts';
 import { udpCtlInput } from './udp.ts';
 
-export function icmpInput(s: Alt): void {
+export function icmpInput(s: Alt, nif: NetIf): void {
   const { pkt: p, ct } = s;
   const b = p.bytes;
   const o = p.off;
@@ -45,7 +46,7 @@ export function icmpInput(s: Alt): void {
   }
   const heeded = icmpIsError(type) && type !== ICMP_REDIRECT && type !== ICMP_SOURCEQUENCH;
   if (heeded) errorInput(s, b, o, type);
-  if (!rawDeliver(s) && !heeded) ct.icmp.ignored++;
+  if (!rawDeliver(s, nif) && !heeded) ct.icmp.ignored++;
 }
 
 /** RFC 1122 §3.2.2.6: the same data, from the address that was asked. */

@@ -62,24 +62,29 @@ function prefixOk(len: unknown): len is number {
   return typeof len === 'number' && Number.isInteger(len) && len >= 0 && len <= 32;
 }
 
-/** EAFNOSUPPORT, EINVAL, EEXIST, ENOSPC. The address is announced (RFC 5227 §2.3). */
+/** EAFNOSUPPORT, EINVAL, EEXIST, ENOSPC. The address is announced (RFC 5227 §2.3); with net.inet.ip.dad_count it is asked for before. */
 function addAddr(s: Alt, nif: NetIf, req: Partial<IfAddrReq>): Errno | null {
   const addr = v4(req.addr);
   if (addr === null) return req.addr === undefined ? 'EINVAL' : 'EAFNOSUPPORT';
   if (!prefixOk(req.prefixLen) || addr === 0 || addr === -1 || addr >>> 28 >= 0xe) return 'EINVAL';
-  const err = s.routes.addAddr(nif.ix, addr, req.prefixLen, v4(req.broadcast) ?? 0);
-  if (err === null) s.arp.announce(nif, addr);
+  // A loopback or a point-to-point link has no broadcast address.
+  const bcast = nif.ethernet ? (v4(req.broadcast) ?? 0) : -1;
+  if (s.routes.find(addr) >= 0) return 'EEXIST';
+  if (s.cfg.dadCount > 0 && nif.ethernet) return s.dad.probe(nif, addr, req.prefixLen, bcast);
+  s.dad.forget(nif.ix, addr);
+  const err = s.routes.addAddr(nif.ix, addr, req.prefixLen, bcast);
+  if (err === null) s.dad.announce(nif, addr);
   return err;
 }
 
 function delAddr(s: Alt, nif: NetIf, req: Partial<IfAddrReq>): Errno | null {
   const addr = v4(req.addr);
   if (addr === null) return req.addr === undefined ? 'EINVAL' : 'EAFNOSUPPORT';
-  return s.routes.delAddr(nif.ix, addr);
+  return s.dad.forget(nif.ix, addr) ? null : s.routes.delAddr(nif.ix, addr);
 }
 
 function getAddr(s: Alt, req: IfAddrReq): Errno | null {
-  const found = listAddrs(s).find((a) => a.name === req.name);
+  const found = listAddrs(s).find((a) => a.name === req.name && a.state === undefined);
   if (found === undefined) return 'EADDRNOTAVAIL';
   Object.assign(req, found);
   return null;
@@ -94,6 +99,10 @@ function listAddrs(s: Alt): IfAddrReq[] {
     const req: IfAddrReq = { name, addr: ipv4(at(routes.addr, k)), prefixLen: lenOf(at(routes.mask, k)) };
     if (at(routes.bcast, k) !== -1) req.broadcast = ipv4(at(routes.bcast, k));
     addrs.push(req);
+  }
+  for (const { addr, ix, prefixLen, state } of s.dad.list()) {
+    const name = s.ifs[ix]?.ifp?.name();
+    if (name !== undefined) addrs.push({ name, addr: ipv4(addr), prefixLen, state });
   }
   return addrs;
 }

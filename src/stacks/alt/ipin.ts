@@ -126,8 +126,8 @@ function ipInput(s: Alt, nif: NetIf, b: Uint8Array, o: number, end: number, flag
   }
   ct.delivered++;
   if (proto === IPPROTO_TCP) tcpInput(s, nif);
-  else if (proto === IPPROTO_UDP) udpInput(s);
-  else if (proto === IPPROTO_ICMP) icmpInput(s);
+  else if (proto === IPPROTO_UDP) udpInput(s, nif);
+  else if (proto === IPPROTO_ICMP) icmpInput(s, nif);
   else {
     ct.delivered--;
     ct.noproto++;

@@ -14,6 +14,7 @@ import {
   PR_ADDR,
   PR_ATOMIC,
   PR_CONNREQUIRED,
+  PR_CONTROL,
   PR_WANTRCVD,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -69,6 +70,9 @@ export function createAlt(kernel: Kernel): Alt {
         'another station uses our address',
       ),
     netif: (ix) => s.ifs[ix] ?? null,
+    heard: (nif, oper, spa, tpa, b, sha) => {
+      if (s.dad.probing > 0) s.dad.heard(nif, oper, spa, tpa, b, sha);
+    },
   });
   return s;
 }
@@ -91,6 +95,7 @@ function ifDetach(s: Alt, ifp: Ifnet): void {
   const nif = ifp.afdata;
   if (!(nif instanceof NetIf)) return;
   s.arp.forget(nif.ix, 0);
+  s.dad.forgetAll(nif.ix);
   if (s.routes.loopIx === nif.ix) s.routes.loopIx = 0;
   s.routes.purge(nif.ix);
   s.ifs[nif.ix] = null;
@@ -102,6 +107,7 @@ function ifChanged(s: Alt, ifp: Ifnet): void {
   nif.refresh();
   // Flows look at their way again; an address that has come up is announced.
   s.routes.gen++;
+  s.dad.changed(nif.ix);
   if (!ifp.isUp()) return;
   for (let k = 0; k < s.routes.naddrs; k++) if (at(s.routes.addrIx, k) === nif.ix) s.arp.announce(nif, at(s.routes.addr, k));
 }
@@ -145,7 +151,13 @@ function inetDomain(s: Alt): Domain {
     flags: PR_CONNREQUIRED | PR_WANTRCVD,
     methods: tcpMethods(s),
   };
-  const udp = { name: 'udp', type: SOCK_DGRAM, protocol: IPPROTO_UDP, flags: PR_ATOMIC | PR_ADDR, methods: udpMethods(s) };
+  const udp = {
+    name: 'udp',
+    type: SOCK_DGRAM,
+    protocol: IPPROTO_UDP,
+    flags: PR_ATOMIC | PR_ADDR | PR_CONTROL,
+    methods: udpMethods(s),
+  };
   return { family: AF_INET, name: 'internet', protosw: [tcp, udp, rawProtosw(s)] };
 }
 
@@ -155,6 +167,7 @@ function destroy(s: Alt): void {
     if (at(s.flows.w, (i << ROW_SHIFT) + STATE) !== TS_FREE) abortFlow(s, i, 'ECONNABORTED');
   runOutput(s);
   s.wheel.stop();
+  s.dad.stop();
 }
 
 function create(kernel: Kernel, own: (undo: Undo) => void): ModuleInstance {

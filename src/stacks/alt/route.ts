@@ -5,7 +5,8 @@
 import type { Errno } from '../../kern/errno.ts';
 import { at } from './slab.ts';
 
-const MAX_ADDRS = 32;
+/** Addresses of all interfaces. */
+export const MAX_ADDRS = 32;
 const MAX_ROUTES = 64;
 
 /** The mask of a prefix length. */

@@ -47,6 +47,8 @@ export class ArpConfig {
   maxHold = 64;
   maxHoldBytes = 1 << 20;
   logMoves = true;
+  /** Probes for an address before it is used (RFC 5227 §2.1.1: 3); 0: it is used at once. */
+  dadCount = 0;
 }
 
 export class ArpEntry extends AddrEntry {
@@ -292,6 +294,12 @@ export class Arp {
   reply(spa: number, mac: Uint8Array, tpa: number): void {
     this.stat.txreplies++;
     this.#send(mac, ARP_REPLY, spa, mac, tpa);
+  }
+
+  /** Asks who has `addr`, without a claim to it: the sender's address is 0 (RFC 5227 §2.1.1). */
+  probe(addr: number): void {
+    this.stat.txprobes++;
+    this.#send(ETHER_BROADCAST, ARP_REQUEST, 0, NO_MAC, addr);
   }
 
   /** Says to all that `addr` is ours (RFC 5227 §2.3). */

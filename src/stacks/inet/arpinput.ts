@@ -10,6 +10,7 @@ import { addrToString } from '../../wire/addrtext.ts';
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ARP_SHA, arpIsInet, arpOper, arpSpa, arpTpa } from '../../wire/arp.ts';
 import { ETHER_ADDR_LEN, macEqual, macIsGroup, macToString } from '../../wire/ethernet.ts';
 import { ARP_PERMANENT, ARP_REACHABLE, type Arp, type ArpEntry } from './arp.ts';
+import type { Dad } from './dad.ts';
 
 /** RFC 5227 §1.1: announcements of a new address, the time between them, and between two defences. */
 const ANNOUNCE_NUM = 2;
@@ -32,14 +33,16 @@ class Own {
 }
 
 export class ArpInput {
+  readonly dad: Dad;
   readonly #arp: Arp;
   readonly #spa = new IpAddrBuf();
   readonly #tpa = new IpAddrBuf();
   readonly #mac = new Uint8Array(ETHER_ADDR_LEN);
   readonly #own = new Map<number, Own>();
 
-  constructor(arp: Arp) {
+  constructor(arp: Arp, dad: Dad) {
     this.#arp = arp;
+    this.dad = dad;
   }
 
   /** `pkt.off` is behind the Ethernet header. */
@@ -84,6 +87,7 @@ export class ArpInput {
     if (oper === ARP_REQUEST) stat.rxrequests++;
     else stat.rxreplies++;
     for (let i = 0; i < ETHER_ADDR_LEN; i++) this.#mac[i] = b[o + ARP_SHA + i] as number;
+    if (this.dad.list.length > 0) this.dad.heard(oper, spa.w3, tpa.w3, this.#mac);
     if (addrs.find(spa)?.nif === nif) {
       this.#conflict(spa);
       return;
@@ -167,6 +171,7 @@ export class ArpInput {
   }
 
   stop(): void {
+    this.dad.stop();
     for (const own of this.#own.values()) own.timer.stop();
     this.#own.clear();
   }

@@ -34,13 +34,20 @@ export class IfAddrs {
   }
 
   /** EEXIST for an address this host has already, EINVAL for one that no host can have, ENOBUFS over the limit. */
-  add(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): IfAddr | Errno {
+  check(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): Errno | null {
     const bits = isV4(addr) ? 32 : 128;
     if (!Number.isInteger(plen) || plen < 0 || plen > bits || isAny(addr) || isMulticast(addr)) return 'EINVAL';
-    const broadcast = peer === null && canBroadcast(nif.ifp) ? broadcastOf(addr, plen) : null;
+    const broadcast = broadcastFor(nif, addr, plen, peer);
     if (isV4(addr) && (addr.w3 === LIMITED_BROADCAST || addr.w3 >>> 28 === 15 || broadcast?.w3 === addr.w3)) return 'EINVAL';
     if (this.#local.get(addr) !== null) return 'EEXIST';
-    if (this.#local.size >= MAX_IFADDRS) return 'ENOBUFS';
+    return this.#local.size >= MAX_IFADDRS ? 'ENOBUFS' : null;
+  }
+
+  /** Errors as `check`. */
+  add(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): IfAddr | Errno {
+    const err = this.check(nif, addr, plen, peer);
+    if (err !== null) return err;
+    const broadcast = broadcastFor(nif, addr, plen, peer);
     const ifa: IfAddr = { nif, addr: copyAddr(addr), plen, broadcast, peer: peer === null ? null : copyAddr(peer) };
     nif.addrs.push(ifa);
     this.#local.insert(new LocalEntry(ifa));
@@ -104,6 +111,10 @@ export class IfAddrs {
     const near = own.find((ifa) => inPrefix(nextHop, ifa.addr, ifa.plen)) ?? own[0];
     return (near ?? this.all().find((ifa) => !ifa.nif.loopback && isV4(ifa.addr) === v4))?.addr ?? null;
   }
+}
+
+function broadcastFor(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): IpAddr | null {
+  return peer === null && canBroadcast(nif.ifp) ? broadcastOf(addr, plen) : null;
 }
 
 function canBroadcast(ifp: Ifnet): boolean {

@@ -3,18 +3,21 @@
  * the link up: link → ipinput → icmp, udp, tcp, raw; on the way down: ip → ipoutput → link.
  */
 import type { Errno } from '../../kern/errno.ts';
+import { IFF_NOARP } from '../../kern/ifnet/flags.ts';
 import type { Ifnet } from '../../kern/ifnet/ifnet.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import type { FrameInput, OrphanPcb } from '../../kern/netstack.ts';
 import type { Protosw } from '../../kern/socket/protosw.ts';
 import type { IpAddr } from '../../wire/addr.ts';
+import { addrToString } from '../../wire/addrtext.ts';
 import { DEFAULT_TTL } from '../../wire/ipv4.ts';
 import { Arp, ArpConfig } from './arp.ts';
 import { ArpInput } from './arpinput.ts';
 import type { InetContext, Transport } from './contract.ts';
 import { Icmp } from './icmp.ts';
 import { IcmpErrors } from './icmperror.ts';
-import { IfAddrs } from './ifaddr.ts';
+import { type Candidate, Dad } from './dad.ts';
+import { IfAddrs, MAX_IFADDRS } from './ifaddr.ts';
 import { Ip } from './ip.ts';
 import { Igmp } from './igmp.ts';
 import { IgmpSender } from './igmpout.ts';
@@ -133,7 +136,11 @@ export class Inet {
     const arp = new Arp(this.kernel, nif, this.addrs, this.stats.arp, this.arpConfig, log, (bytes, off, len) =>
       this.icmp.localUnreachable(bytes, off, len),
     );
-    const arpInput = new ArpInput(arp);
+    const dad = new Dad(arp, ({ addr, plen, peer }) => {
+      const err = this.#assign(nif, addr, plen, peer);
+      if (err !== null) log.error({ if: ifp.name(), addr: addrToString(addr), err }, 'address cannot be used');
+    });
+    const arpInput = new ArpInput(arp, dad);
     nif.arp = arp;
     this.#nifs.set(nif, arpInput);
     return etherInput(nif, this.stats.ether, arpInput, ipInput);
@@ -162,12 +169,38 @@ export class Inet {
     const moved = mac !== nif.mac && mac.some((byte, i) => byte !== nif.mac[i]);
     if (moved) nif.arp?.flush(true);
     if (nif.up !== up) this.mcast.ifChanged(nif);
+    if (nif.up !== up || moved) this.#nifs.get(nif)?.dad.restart();
     if (nif.up && (moved || !up)) for (const ifa of nif.addrs) this.#nifs.get(nif)?.announce(ifa.addr);
     this.routes.changed();
   }
 
-  /** Gives an interface an address, and with it the routes of its subnet. Errors as `IfAddrs.add`. */
+  /**
+   * Gives an interface an address, and with it the routes of its subnet: at once, or with net.inet.ip.dad_count on an Ethernet when nobody
+   * else is found to have it. Errors as `IfAddrs.check`; EEXIST for one that is being asked for.
+   */
   addAddress(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): Errno | null {
+    const dad = this.#nifs.get(nif)?.dad ?? null;
+    for (const [other, input] of this.#nifs) {
+      const found = input?.dad.find(addr) ?? null;
+      if (found !== null && (other !== nif || found.state === 'tentative')) return 'EEXIST';
+    }
+    if (dad === null || this.arpConfig.dadCount === 0 || (nif.ifp.flags() & IFF_NOARP) !== 0) {
+      dad?.remove(addr);
+      return this.#assign(nif, addr, plen, peer);
+    }
+    const err = this.addrs.check(nif, addr, plen, peer);
+    if (err !== null) return err;
+    if (dad.list.length >= MAX_IFADDRS) return 'ENOBUFS';
+    dad.add(addr, plen, peer);
+    return null;
+  }
+
+  /** Addresses of the interface that are asked for, or are another host's. */
+  candidates(nif: InetIf): readonly Candidate[] {
+    return this.#nifs.get(nif)?.dad.list ?? [];
+  }
+
+  #assign(nif: InetIf, addr: IpAddr, plen: number, peer: IpAddr | null): Errno | null {
     const ifa = this.addrs.add(nif, addr, plen, peer);
     if (typeof ifa === 'string') return ifa;
     this.routes.addConnected(ifa);
@@ -177,6 +210,7 @@ export class Inet {
 
   /** EADDRNOTAVAIL for an address that the interface does not have. */
   removeAddress(nif: InetIf, addr: IpAddr): Errno | null {
+    if (this.#nifs.get(nif)?.dad.remove(addr) === true) return null;
     const ifa = this.addrs.remove(nif, addr);
     if (ifa === null) return 'EADDRNOTAVAIL';
     this.routes.removeConnected(ifa);

@@ -29,7 +29,7 @@ import {
   SIOCSNEIGH,
 } from '../../kern/ifnet/neighioctl.ts';
 import { ENOIOCTL, type IoctlResult } from '../../kern/ioctl.ts';
-import { type IpAddr, copyAddr, isV4 } from '../../wire/addr.ts';
+import { type IpAddr, copyAddr, isHostV4, isV4 } from '../../wire/addr.ts';
 import { ETHER_ADDR_LEN, macIsGroup } from '../../wire/ethernet.ts';
 import { ARP_PERMANENT, ARP_REACHABLE, ARP_STATE_NAMES, type Arp } from './arp.ts';
 import type { Inet } from './inet.ts';
@@ -45,10 +45,7 @@ function fieldsOf(data: unknown): Fields | null {
 
 /** An IPv4 address: words of 32 bits as `IpAddr` has them, and no zone. Null for anything else. */
 function addrField(value: unknown): IpAddr | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { w0, w1, w2, w3, zone } = value as Fields;
-  const words = [w0, w1, w2, w3, zone].every((word) => typeof word === 'number' && (word | 0) === word);
-  return words && zone === 0 && isV4(value as IpAddr) ? copyAddr(value as IpAddr) : null;
+  return isHostV4(value) ? copyAddr(value) : null;
 }
 
 function plenField(value: unknown): number | null {
@@ -115,7 +112,16 @@ function describeAddress({ nif, addr, plen, broadcast, peer }: IfAddr): IfAddrRe
 
 function ifConf(inet: Inet, data: unknown): Errno | null {
   if (fieldsOf(data) === null) return 'EINVAL';
-  (data as IfConfReq).addrs = inet.interfaces().flatMap((nif) => nif.addrs.map(describeAddress));
+  const list = (nif: InetIf): IfAddrReq[] => [
+    ...nif.addrs.map(describeAddress),
+    ...inet.candidates(nif).map(({ addr, plen, state }) => ({
+      name: nif.ifp.name(),
+      addr: copyAddr(addr),
+      prefixLen: plen,
+      state,
+    })),
+  ];
+  (data as IfConfReq).addrs = inet.interfaces().flatMap(list);
   return null;
 }
 

@@ -11,7 +11,23 @@ import type { InetIf } from './netif.ts';
 export const IP_HDRINCL = 2;
 export const IP_TOS = 3;
 export const IP_TTL = 4;
+export const IP_MINTTL = 66;
 export const IP_DONTFRAG = 67;
+
+export const IP_RECVDSTADDR = 7;
+/** On the way out; the same number. */
+export const IP_SENDSRCADDR = 7;
+export const IP_RECVIF = 20;
+export const IP_RECVTTL = 65;
+export const IP_RECVTOS = 68;
+
+/** Options that ask for something, each with its bit in `IpOptions.wants`. */
+export const WANTS: ReadonlyMap<number, number> = new Map([
+  [IP_RECVDSTADDR, 1],
+  [IP_RECVIF, 2],
+  [IP_RECVTTL, 4],
+  [IP_RECVTOS, 8],
+]);
 
 /** What a socket's packets get; its protocol reads it as `IpOut`. */
 export class IpOptions implements IpOut {
@@ -21,6 +37,10 @@ export class IpOptions implements IpOut {
   /** Of packets to one host, and to a group (RFC 1112 §6.1). */
   unicastTtl: number;
   multicastTtl = 1;
+  /** What the user is told of packets: bits of ipcontrol.ts. */
+  wants = 0;
+  /** Packets that have come further than this allows are not taken (RFC 5082); 0: any. */
+  minTtl = 0;
   /** Where packets to groups go out, if the user chose; members on this host hear them too. */
   multicastIf: InetIf | null = null;
   loop = true;
@@ -44,11 +64,17 @@ export function ipCtloutput(so: Socket, pcb: HasIpOptions, sopt: SockOpt): Errno
   }
   if (sopt.level !== IPPROTO_IP) return 'ENOPROTOOPT';
   const { how } = pcb;
+  const bit = WANTS.get(sopt.name);
+  if (bit !== undefined) {
+    return number(sopt, 0, 1, (how.wants & bit) !== 0 ? 1 : 0, (v) => (how.wants = v === 1 ? how.wants | bit : how.wants & ~bit));
+  }
   switch (sopt.name) {
     case IP_TOS:
       return number(sopt, 0, 255, how.tos, (v) => (how.tos = v));
     case IP_TTL:
       return number(sopt, 1, 255, how.unicastTtl, (v) => (how.unicastTtl = v));
+    case IP_MINTTL:
+      return number(sopt, 0, 255, how.minTtl, (v) => (how.minTtl = v));
     case IP_DONTFRAG:
       return number(sopt, 0, 1, how.df ? 1 : 0, (v) => (how.df = v === 1));
     default:

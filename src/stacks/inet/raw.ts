@@ -7,8 +7,10 @@ import type { Kernel } from '../../kern/kernel.ts';
 import { type KobjClass, bindObject, defineClass } from '../../kern/kobj.ts';
 import type { RxPacket, TxPacket } from '../../kern/packet.ts';
 import {
+  type ControlMsg,
   PR_ADDR,
   PR_ATOMIC,
+  PR_CONTROL,
   type ProtoMethods,
   type Protosw,
   SOCK_RAW,
@@ -35,6 +37,7 @@ import { IPPROTO_ICMP, IPPROTO_IP, IPPROTO_RAW, IP_HDR_LEN, IP_ID, IP_LEN, IP_MA
 import { IP_PROTO, ipDst, ipHdrLen, ipLen, ipSrc, ipVersion, putIpSum } from '../../wire/ipv4.ts';
 import type { IpIn, IpOut, Route } from './contract.ts';
 import type { Ip } from './ip.ts';
+import { SendControl, ipSaveControl } from './ipcontrol.ts';
 import { IP_HDRINCL, IpOptions, ipCtloutput, number } from './ipsockopt.ts';
 import type { Multicast } from './mcast.ts';
 import { type Membership, NO_GROUPS, hearsGroup } from './mcastgroup.ts';
@@ -76,6 +79,8 @@ export class RawIp {
   readonly #from = new InetSockAddrBuf();
   readonly #dst = new IpAddrBuf();
   readonly #src = new IpAddrBuf();
+  /** What the send at hand says of its packet. */
+  readonly #said = new SendControl();
   /** A new list with each change: it may be walked while a socket closes. */
   pcbs: readonly RawPcb[] = [];
 
@@ -100,17 +105,34 @@ export class RawIp {
         this.#stat.notmember++;
         continue;
       }
+      if (ip.ttl < pcb.how.minTtl) {
+        this.#stat.minttl++;
+        continue;
+      }
       taken = true;
       this.#stat.ipackets++;
       this.#from.addr.set(ip.src);
-      if (!sorcvdgram(pcb.so, this.#from, pkt.bytes, ip.hdrOff, pkt.end - ip.hdrOff)) this.#stat.fullsock++;
+      const control = ipSaveControl(pcb.how.wants, pkt, ip);
+      if (!sorcvdgram(pcb.so, this.#from, pkt.bytes, ip.hdrOff, pkt.end - ip.hdrOff, control)) this.#stat.fullsock++;
     }
     return taken;
   }
 
-  output(pcb: RawPcb, bytes: Uint8Array, off: number, len: number, to: IpAddr): Errno | null {
+  /** EINVAL for a header, or control data, that cannot be; EACCES, EMSGSIZE, ENOBUFS, or what the network layer answers. */
+  output(
+    pcb: RawPcb,
+    bytes: Uint8Array,
+    off: number,
+    len: number,
+    to: IpAddr,
+    control: readonly ControlMsg[] | null,
+  ): Errno | null {
     let dst = to;
+    const bad = this.#said.read(control, this.ip);
+    if (bad !== null) return bad;
     if (pcb.hdrincl) {
+      // The header says all of it.
+      if (control !== null) return 'EINVAL';
       if (!headerOk(bytes, off, len)) {
         this.#stat.badhdrincl++;
         return 'EINVAL';
@@ -140,10 +162,15 @@ export class RawIp {
 
   #sendPlain(pcb: RawPcb, pkt: TxPacket, route: Route, dst: IpAddr): Errno | null {
     // A group's address can be bound to hear it, and is no source.
-    const src = isAny(pcb.laddr) || this.ip.isGroup(pcb.laddr) ? route.src : pcb.laddr;
+    const said = this.#said;
+    const src = said.hasSrc ? said.src : isAny(pcb.laddr) || this.ip.isGroup(pcb.laddr) ? route.src : pcb.laddr;
     const { how } = pcb;
-    how.ttl = isMulticast(dst) ? how.multicastTtl : how.unicastTtl;
-    return this.ip.output(pkt, route, src, dst, pcb.protocol === 0 ? IPPROTO_RAW : pcb.protocol, how);
+    const { tos } = how;
+    how.ttl = said.ttl >= 0 ? said.ttl : isMulticast(dst) ? how.multicastTtl : how.unicastTtl;
+    if (said.tos >= 0) how.tos = said.tos;
+    const err = this.ip.output(pkt, route, src, dst, pcb.protocol === 0 ? IPPROTO_RAW : pcb.protocol, how);
+    how.tos = tos;
+    return err;
   }
 
   /** The user's header, with what FreeBSD fills in: source and identification where they are 0, length and checksum. */
@@ -206,14 +233,22 @@ function disconnect(_raw: RawIp, so: Socket): Errno | null {
   return null;
 }
 
-function sendto(raw: RawIp, so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null {
+function sendto(
+  raw: RawIp,
+  so: Socket,
+  bytes: Uint8Array,
+  off: number,
+  len: number,
+  to: SockAddr | null,
+  control: readonly ControlMsg[] | null,
+): Errno | null {
   const pcb = pcbOf(so);
   if (to === null) {
-    return (so.state & SS_ISCONNECTED) === 0 ? 'ENOTCONN' : raw.output(pcb, bytes, off, len, pcb.faddr);
+    return (so.state & SS_ISCONNECTED) === 0 ? 'ENOTCONN' : raw.output(pcb, bytes, off, len, pcb.faddr, control);
   }
   if (to.kind !== 'inet' || !isV4(to.addr)) return 'EAFNOSUPPORT';
   if ((so.state & SS_ISCONNECTED) !== 0) return 'EISCONN';
-  return raw.output(pcb, bytes, off, len, to.addr);
+  return raw.output(pcb, bytes, off, len, to.addr, control);
 }
 
 const rawClass: KobjClass<RawIp, ProtoMethods> = defineClass<RawIp, ProtoMethods>({
@@ -253,7 +288,7 @@ const rawClass: KobjClass<RawIp, ProtoMethods> = defineClass<RawIp, ProtoMethods
 /** ICMP sockets, and those of any other protocol. */
 export function rawProtosws(raw: RawIp): Protosw[] {
   const methods = bindObject(rawClass, raw);
-  const flags = PR_ATOMIC | PR_ADDR;
+  const flags = PR_ATOMIC | PR_ADDR | PR_CONTROL;
   return [
     { name: 'icmp', type: SOCK_RAW, protocol: IPPROTO_ICMP, flags, methods },
     { name: 'rawip', type: SOCK_RAW, protocol: 0, flags, methods },

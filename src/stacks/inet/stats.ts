@@ -23,6 +23,9 @@ export class ArpStat {
   txreplies = 0;
   /** Gratuitous requests sent: announcements and defences. */
   txannounces = 0;
+  /** Requests for an address before it is used; addresses that were another host's (RFC 5227 §2.1). */
+  txprobes = 0;
+  dadconflicts = 0;
   received = 0;
   /** While the interface does without ARP (IFF_NOARP). */
   disabled = 0;
@@ -210,6 +213,8 @@ export class UdpStat {
   noportbcast = 0;
   /** To a group that no socket of the port joined, or from a source that none wants. */
   filtermcast = 0;
+  /** Came further than the socket allows (IP_MINTTL). */
+  minttl = 0;
   fullsock = 0;
   opackets = 0;
   /** Errors of ICMP that reached a socket; that fitted none. */
@@ -224,8 +229,9 @@ export class RawStat {
   fullsock = 0;
   opackets = 0;
   badhdrincl = 0;
-  /** To a group that the socket did not join, though it joined others. */
+  /** To a group that the socket did not join, though it joined others; came further than the socket allows (IP_MINTTL). */
   notmember = 0;
+  minttl = 0;
 }
 
 /** All of them, one object per stack. */

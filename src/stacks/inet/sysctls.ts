@@ -74,6 +74,7 @@ function leaves(inet: Inet): SysctlLeaf[] {
     int('net.inet.ip.pmtu_limit', 'destinations with a known path MTU', routes.hosts, 'limit', 16, 1 << 20),
     int('net.inet.ip.pmtu_expire', 'seconds until a path MTU is forgotten', routes.hosts, 'expireSec', 60, 86400),
     reading('net.inet.ip.addresses', 'addresses of all interfaces', () => addrs.all().length),
+    int('net.inet.ip.dad_count', 'probes for an address before it is used; 0: it is used at once', arpConfig, 'dadCount', 0, 16),
     ...portRange(inet),
     int('net.inet.ip.mcast.maxgroups', 'groups joined on an interface', mcast.config, 'maxGroups', 1, 65536),
     int('net.inet.ip.mcast.maxmemberships', 'groups joined by a socket', mcast.config, 'maxMemberships', 1, 4095),

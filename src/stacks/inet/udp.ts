@@ -5,6 +5,7 @@
 import type { Errno, Result } from '../../kern/errno.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import { PKT_CSUM_OK, type RxPacket, TX_CSUM } from '../../kern/packet.ts';
+import type { ControlMsg } from '../../kern/socket/protosw.ts';
 import { SO_BROADCAST, SO_REUSEADDR, SO_REUSEPORT } from '../../kern/socket/soconst.ts';
 import type { Socket } from '../../kern/socket/socket.ts';
 import { sorcvdgram, soseterror } from '../../kern/socket/upcalls.ts';
@@ -14,6 +15,7 @@ import { pseudoSum, sum16 } from '../../wire/checksum.ts';
 import { IPPROTO_UDP, IP_HDR_LEN, IP_MAXPACKET, ipLen } from '../../wire/ipv4.ts';
 import { UDP_DPORT, UDP_HDR_LEN, UDP_LEN, UDP_SPORT, UDP_SUM, putUdp } from '../../wire/udp.ts';
 import type { CtlKind, IpIn, Route, Transport } from './contract.ts';
+import { SendControl, ipSaveControl } from './ipcontrol.ts';
 import type { Ip } from './ip.ts';
 import { IpOptions } from './ipsockopt.ts';
 import { type Membership, NO_GROUPS, hearsGroup } from './mcastgroup.ts';
@@ -66,6 +68,8 @@ export class Udp implements Transport {
   readonly ip: Ip;
   readonly #payload: PayloadWriter;
   readonly #from = new InetSockAddrBuf();
+  /** What the send at hand says of its packet. */
+  readonly #said = new SendControl();
 
   constructor(kernel: Kernel, ip: Ip, stat: UdpStat) {
     this.ip = ip;
@@ -115,10 +119,16 @@ export class Udp implements Transport {
   }
 
   #deliver(pcb: UdpPcb, pkt: RxPacket, ip: IpIn, sport: number, len: number): void {
+    const { how } = pcb;
+    if (ip.ttl < how.minTtl) {
+      this.stat.minttl++;
+      return;
+    }
     const from = this.#from;
     from.addr.set(ip.src);
     from.port = sport;
-    if (!sorcvdgram(pcb.so, from, pkt.bytes, pkt.off + UDP_HDR_LEN, len - UDP_HDR_LEN)) this.stat.fullsock++;
+    const control = ipSaveControl(how.wants, pkt, ip);
+    if (!sorcvdgram(pcb.so, from, pkt.bytes, pkt.off + UDP_HDR_LEN, len - UDP_HDR_LEN, control)) this.stat.fullsock++;
   }
 
   /** RFC 1122 §4.1.3.5, RFC 3376 §3.2, udp_input: to every socket that it fits and that joined the group, up to the first that does not share its port. */
@@ -142,8 +152,21 @@ export class Udp implements Transport {
     else this.stat.noportbcast++;
   }
 
-  /** Sends one datagram of a bound socket. EACCES, EMSGSIZE, ENOBUFS, or what the network layer answers. */
-  output(pcb: UdpPcb, bytes: Uint8Array, off: number, len: number, dst: IpAddr, dport: number): Errno | null {
+  /** Sends one datagram of a bound socket. EACCES, EMSGSIZE, ENOBUFS, or what the network layer answers; EINVAL for its control data. */
+  output(
+    pcb: UdpPcb,
+    bytes: Uint8Array,
+    off: number,
+    len: number,
+    dst: IpAddr,
+    dport: number,
+    control: readonly ControlMsg[] | null,
+  ): Errno | null {
+    const said = this.#said;
+    const bad = said.read(control, this.ip);
+    if (bad !== null) return bad;
+    // in_pcbbind_setup: a socket that has an address cannot send from another.
+    if (said.hasSrc && !isAny(pcb.laddr)) return 'EINVAL';
     const route = this.#routeTo(pcb, dst);
     if (typeof route === 'string') return route;
     if (route.broadcast && (pcb.so.options & SO_BROADCAST) === 0) return 'EACCES';
@@ -158,7 +181,7 @@ export class Udp implements Transport {
       route.ifp.txFree(pkt);
       return 'ENOBUFS';
     }
-    const src = pcb.group || isAny(pcb.laddr) ? route.src : pcb.laddr;
+    const src = said.hasSrc ? said.src : pcb.group || isAny(pcb.laddr) ? route.src : pcb.laddr;
     const total = UDP_HDR_LEN + len;
     const at = pkt.prepend(UDP_HDR_LEN);
     let sum = 0;
@@ -170,8 +193,11 @@ export class Udp implements Transport {
     }
     putUdp(pkt.bytes, at, pcb.lport, dport, total, sum);
     const how = pcb.how;
-    how.ttl = isMulticast(dst) ? how.multicastTtl : how.unicastTtl;
+    const { tos } = how;
+    how.ttl = said.ttl >= 0 ? said.ttl : isMulticast(dst) ? how.multicastTtl : how.unicastTtl;
+    if (said.tos >= 0) how.tos = said.tos;
     const err = this.ip.output(pkt, route, src, dst, IPPROTO_UDP, how);
+    how.tos = tos;
     this.#payload.sent();
     if (err === null) this.stat.opackets++;
     return err;

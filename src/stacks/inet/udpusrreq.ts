@@ -4,8 +4,10 @@
 import type { Errno, Result } from '../../kern/errno.ts';
 import { type KobjClass, bindObject, defineClass } from '../../kern/kobj.ts';
 import {
+  type ControlMsg,
   PR_ADDR,
   PR_ATOMIC,
+  PR_CONTROL,
   type ProtoMethods,
   type Protosw,
   SOCK_DGRAM,
@@ -148,11 +150,19 @@ function disconnect({ udp }: UdpState, so: Socket): Errno | null {
   return null;
 }
 
-function sendto(self: UdpState, so: Socket, bytes: Uint8Array, off: number, len: number, to: SockAddr | null): Errno | null {
+function sendto(
+  self: UdpState,
+  so: Socket,
+  bytes: Uint8Array,
+  off: number,
+  len: number,
+  to: SockAddr | null,
+  control: readonly ControlMsg[] | null,
+): Errno | null {
   const pcb = pcbOf(so);
   if (to === null) {
     if (!pcb.connected) return 'ENOTCONN';
-    return self.udp.output(pcb, bytes, off, len, pcb.faddr, pcb.fport);
+    return self.udp.output(pcb, bytes, off, len, pcb.faddr, pcb.fport, control);
   }
   if (to.kind !== 'inet' || !isV4(to.addr)) return 'EAFNOSUPPORT';
   if (pcb.connected) return 'EISCONN';
@@ -161,7 +171,7 @@ function sendto(self: UdpState, so: Socket, bytes: Uint8Array, off: number, len:
     const err = place(self, pcb, 0, to.addr, to.port);
     if (err !== null) return err;
   }
-  return self.udp.output(pcb, bytes, off, len, to.addr, to.port);
+  return self.udp.output(pcb, bytes, off, len, to.addr, to.port, control);
 }
 
 function shutdown(_self: UdpState, so: Socket): null {
@@ -208,5 +218,5 @@ const udpClass: KobjClass<UdpState, ProtoMethods> = defineClass<UdpState, ProtoM
 
 export function udpProtosw(state: UdpState): Protosw {
   const methods = bindObject(udpClass, state);
-  return { name: 'udp', type: SOCK_DGRAM, protocol: IPPROTO_UDP, flags: PR_ATOMIC | PR_ADDR, methods };
+  return { name: 'udp', type: SOCK_DGRAM, protocol: IPPROTO_UDP, flags: PR_ATOMIC | PR_ADDR | PR_CONTROL, methods };
 }

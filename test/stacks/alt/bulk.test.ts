@@ -55,6 +55,48 @@ describe('congestion control', () => {
     }
   });
 
+  // Peers whose segments come in bursts answer a whole window with an acknowledgment or two, and those come in one batch.
+  test('slow start doubles the window of a peer that acknowledges in bursts', () => {
+    const { w, peer, snd, rcv } = established();
+    peer.send(pattern(60_000));
+    w.sent();
+    w.put(...[2, 4, 6, 8, 10].map((n) => ({ seq: rcv, ack: snd + n * 1000 })));
+    expect(info(peer).snd_cwnd).toBe(20_000);
+  });
+
+  test('a loss in the middle of a batch leaves seven tenths of the window, and not of what is left of the flight', () => {
+    const { w, peer, snd, rcv } = established();
+    peer.send(pattern(60_000));
+    w.sent();
+    w.put({ seq: rcv, ack: snd + 5000 }, { seq: rcv, ack: snd + 5000, o: sack(snd + 6000, snd + 10_000) });
+    expect(info(peer)).toMatchObject({ snd_ssthresh: 10_500, ca_state: 'recovery' });
+  });
+
+  test('one acknowledgment of everything ends recovery with the window that it began with', () => {
+    const { w, peer, snd, rcv } = established();
+    peer.send(pattern(70_000));
+    w.sent();
+    w.put({ seq: rcv, ack: snd + 10_000 });
+    w.put({ seq: rcv, ack: snd + 30_000 });
+    expect(w.sent().at(-1)!.seq).toBe((snd + 69_000) | 0);
+    w.put({ seq: rcv, ack: snd + 30_000, o: sack(snd + 31_000, snd + 70_000) });
+    expect(info(peer)).toMatchObject({ snd_ssthresh: 28_000, ca_state: 'recovery' });
+    w.put({ seq: rcv, ack: snd + 70_000 });
+    expect(info(peer)).toMatchObject({ snd_cwnd: 28_000, ca_state: 'open' });
+  });
+
+  test('a window that the user leaves unused is not what a loss is taken from', () => {
+    const { w, peer, snd, rcv } = established();
+    peer.send(pattern(30_000));
+    w.sent();
+    w.put({ seq: rcv, ack: snd + 10_000 });
+    w.put({ seq: rcv, ack: snd + 30_000 });
+    peer.send(pattern(6000));
+    w.sent();
+    w.put({ seq: rcv, ack: snd + 30_000, o: sack(snd + 31_000, snd + 36_000) });
+    expect(info(peer)).toMatchObject({ snd_ssthresh: 4200, ca_state: 'recovery' });
+  });
+
   test('a retransmission that is lost again is sent again without the timeout', () => {
     const { w, peer, snd, rcv } = established();
     peer.send(pattern(10_000));

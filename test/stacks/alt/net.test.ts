@@ -86,7 +86,7 @@ describe('ARP', () => {
     for (let k = 0; k < 3; k++) sosendto(so, new Uint8Array([k]), 0, 1, sockAddr(ipv4(ip(PEER)), 9));
     expect(w.frames().filter((b) => isArp(b, ARP_REQUEST)).length).toBe(1);
     w.world.run(10_000);
-    expect(w.frames().length).toBe(4);
+    expect(w.frames().filter((b) => isArp(b, ARP_REQUEST) && get32(b, 38) === ip(PEER)).length).toBe(4);
     expect(w.host.count('arp', 'dropped')).toBe(3);
     sosendto(so, new Uint8Array([9]), 0, 1, sockAddr(ipv4(ip(PEER)), 9));
     w.frames();

@@ -4,7 +4,7 @@ import { IFF_NOARP, IFF_STATICARP, IFF_UP } from '../../../src/kern/ifnet/flags.
 import { type NeighConfReq, SIOCDNEIGH, SIOCGNEIGHCONF, SIOCSNEIGH } from '../../../src/kern/ifnet/neighioctl.ts';
 import { sosendto, sotakeerror } from '../../../src/kern/socket/calls.ts';
 import { addrToString, parseAddr } from '../../../src/wire/addrtext.ts';
-import { ETHERTYPE_ARP, ETHERTYPE_IPV4, macToString, parseMac } from '../../../src/wire/ethernet.ts';
+import { ETHERTYPE_IPV4, macToString, parseMac } from '../../../src/wire/ethernet.ts';
 import {
   BCAST_MAC,
   NO_MAC,
@@ -13,11 +13,12 @@ import {
   PEER_IP,
   PEER_MAC,
   arp,
+  arps,
   bytesOf,
   concat,
   ipOf,
+  readArp,
   stringOf,
-  text,
   typeOf,
   udpFrame,
 } from './frames.ts';
@@ -26,29 +27,6 @@ import { Host, type HostOptions, at, ok } from './harness.ts';
 const OTHER_MAC = parseMac('02:00:00:00:00:09')!;
 const quiet: HostOptions = { peerKnown: false };
 
-interface ReadArp {
-  to: string;
-  oper: number;
-  sha: string;
-  spa: string;
-  tha: string;
-  tpa: string;
-}
-
-function readArp(frame: Uint8Array): ReadArp {
-  const b = Buffer.from(frame);
-  expect(typeOf(frame)).toBe(ETHERTYPE_ARP);
-  return {
-    to: macToString(frame.subarray(0, 6)),
-    oper: b.readUInt16BE(20),
-    sha: macToString(frame.subarray(22, 28)),
-    spa: text(b.readUInt32BE(28)),
-    tha: macToString(frame.subarray(32, 38)),
-    tpa: text(b.readUInt32BE(38)),
-  };
-}
-
-const arps = (frames: Uint8Array[]): ReadArp[] => frames.filter((f) => typeOf(f) === ETHERTYPE_ARP).map(readArp);
 const packets = (frames: Uint8Array[]): Uint8Array[] => frames.filter((f) => typeOf(f) === ETHERTYPE_IPV4);
 const payloads = (frames: Uint8Array[]): string[] => packets(frames).map((f) => stringOf(ipOf(f).data.subarray(8)));
 

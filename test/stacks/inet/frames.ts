@@ -3,7 +3,7 @@ import { ipv4 } from '../../../src/wire/addr.ts';
 import { parseAddr } from '../../../src/wire/addrtext.ts';
 import { putArp } from '../../../src/wire/arp.ts';
 import { complement, pseudoSum, sum16 } from '../../../src/wire/checksum.ts';
-import { ETHERTYPE_ARP, ETHERTYPE_IPV4, parseMac, putEther } from '../../../src/wire/ethernet.ts';
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, macToString, parseMac, putEther } from '../../../src/wire/ethernet.ts';
 import { putIpSum } from '../../../src/wire/ipv4.ts';
 
 export const OUR_MAC = parseMac('02:00:00:00:00:02')!;
@@ -51,6 +51,30 @@ export function arp(fields: ArpFields = {}): Uint8Array {
   patch?.(body);
   return ether(body, { dst, src: sha, type: ETHERTYPE_ARP });
 }
+
+export interface ReadArp {
+  to: string;
+  oper: number;
+  sha: string;
+  spa: string;
+  tha: string;
+  tpa: string;
+}
+
+export function readArp(frame: Uint8Array): ReadArp {
+  const b = Buffer.from(frame);
+  return {
+    to: macToString(frame.subarray(0, 6)),
+    oper: b.readUInt16BE(20),
+    sha: macToString(frame.subarray(22, 28)),
+    spa: text(b.readUInt32BE(28)),
+    tha: macToString(frame.subarray(32, 38)),
+    tpa: text(b.readUInt32BE(38)),
+  };
+}
+
+/** The ARP packets among these frames. */
+export const arps = (frames: Uint8Array[]): ReadArp[] => frames.filter((f) => typeOf(f) === ETHERTYPE_ARP).map(readArp);
 
 export interface IpFields {
   src?: string;

@@ -1,9 +1,10 @@
-/** A host with the full stack (without TCP) on a raw link, in virtual time: 10.0.0.2/24, its peer is 10.0.0.1. */
+/** A host with a stack, the full one (without TCP) unless told otherwise, on a raw link, in virtual time: 10.0.0.2/24, its peer is 10.0.0.1. */
 import { SimWorld } from '../../../src/kern/effects/sim.ts';
 import { type Errno, isErrno } from '../../../src/kern/errno.ts';
 import { type IfAddrReq, SIOCADDRT, SIOCAIFADDR, type RtReq } from '../../../src/kern/ifnet/ifioctl.ts';
 import type { Ifnet } from '../../../src/kern/ifnet/ifnet.ts';
 import { Kernel } from '../../../src/kern/kernel.ts';
+import type { ModuleSpec } from '../../../src/kern/module.ts';
 import { Proc } from '../../../src/kern/proc/proc.ts';
 import { sobind, soconnect, socreate, soreceivefrom } from '../../../src/kern/socket/calls.ts';
 import { SocketHandler } from '../../../src/kern/socket/handler.ts';
@@ -22,6 +23,8 @@ export interface HostOptions extends RawLinkOptions {
   /** The peer has asked for us already, so that its address is known. Default true. */
   readonly peerKnown?: boolean;
   readonly startMs?: number;
+  /** Default: the full stack without TCP. */
+  readonly stack?: ModuleSpec;
 }
 
 /** Thrown for an error where a value is needed. */
@@ -40,10 +43,10 @@ export class Host {
   readonly proc: Proc;
 
   constructor(options: HostOptions = {}) {
-    const { env = {}, addr = `${OUR_IP}/24`, peerKnown = true, startMs = 0 } = options;
+    const { env = {}, addr = `${OUR_IP}/24`, peerKnown = true, startMs = 0, stack = inetModule(null) } = options;
     this.world = new SimWorld({ seed: 11, startMs, log: 'info' });
     this.kernel = new Kernel(this.world.effects('host'), env);
-    const failure = this.kernel.modules.preload(inetModule(null)) ?? this.kernel.boot();
+    const failure = this.kernel.modules.preload(stack) ?? this.kernel.boot();
     if (failure !== null) throw new Error(failure.message);
     this.link = new RawLink(options);
     this.ifp = ok(this.kernel.ifnets.attach('raw', 0, this.link.link()));
