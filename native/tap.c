@@ -46,6 +46,7 @@ enum {
   MAX_FRAGS = 4,
   SINGLE_MAX = 2048, /* longest frame of a conversation, a question and an answer at a time */
   SINGLES = 16,      /* so many lone frames in a row are one, and of the reads that would find nothing only each so many-th is made */
+  TURNS = 16,           /* batches that one event hands over at most */
   SPIN_TOTAL_US = 1000, /* busy polling lets the event loop go on after this, however busy the device is */
 };
 
@@ -340,7 +341,9 @@ static void on_poll(struct uv_handle_s *handle, int status, int events) {
     tap_gone(t, status < 0 ? -status : ENODEV);
     return;
   }
+  /* What came in meanwhile is read at once: another turn of the event loop would find it all the same, later and for a system call more. */
   n = receive(t);
+  for (int turn = 1; turn < TURNS && n > 0; turn++) n = receive(t);
   if (n < 0 || t->spin_us == 0) return;
   /* Busy polling: the next frame is likely near. Each batch extends the wait, up to a limit that lets timers run. */
   end = now_us() + t->spin_us;

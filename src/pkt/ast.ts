@@ -43,8 +43,12 @@ export type TcpOption =
   | { readonly kind: 'eol' }
   | { readonly kind: 'ts'; readonly val: number | null; readonly ecr: number | null }
   | { readonly kind: 'sack'; readonly blocks: readonly (readonly [number, number])[] }
-  /** Fast Open (RFC 7413), or by the experimental option. `cookie` null: anything; empty: a request. */
-  | { readonly kind: 'fo' | 'foexp'; readonly cookie: Uint8Array | null }
+  /** Fast Open (RFC 7413), or by the experimental option. `cookie` null: anything; empty: a request; `given`: the one that the stack gave last. */
+  | { readonly kind: 'fo' | 'foexp'; readonly cookie: Uint8Array | 'given' | null }
+  /** AccECN's byte counters (RFC 9768), as many as there are; `order` 0: those of ECT(0) first. */
+  | { readonly kind: 'accecn'; readonly order: number; readonly fields: readonly number[] }
+  /** User timeout (RFC 5482), seconds. */
+  | { readonly kind: 'uto'; readonly sec: number }
   /** `raw 254:0102`: number and bytes behind the length. */
   | { readonly kind: 'raw'; readonly type: number; readonly data: Uint8Array };
 

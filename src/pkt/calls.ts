@@ -4,6 +4,7 @@
  */
 import { type Errno, type Result, isErrno } from '../kern/errno.ts';
 import { MSG_OOB, MSG_PEEK, MSG_TRUNC } from '../kern/socket/calls.ts';
+import { MSG_FASTOPEN } from './constants.ts';
 import { SOCK_DGRAM } from '../kern/socket/protosw.ts';
 import type { MaybePromise } from '../kern/proc/proc.ts';
 import { ipv4, sockAddr } from '../wire/addr.ts';
@@ -158,18 +159,22 @@ function sendFrom(
     bytes.set(said.bytes, at);
     at += len;
   }
-  const named = args.call.name === 'sendto' && (!so.stream || !args.isAny(4));
+  const fast = (flags & MSG_FASTOPEN) !== 0;
+  const named = args.call.name === 'sendto' && (!so.stream || fast || !args.isAny(4));
   const to = named ? args.addr(4, sockAddr(ipv4(ctx.settings.remoteIp), ctx.settings.connectPort)) : null;
   const connected = !isErrno(ctx.host.proc.getpeername(so.fd));
-  return then(ctx.host.proc.sendto(so.fd, bytes, flags, to !== null && connected && args.isAny(4) ? null : to), (n) => {
-    if (isErrno(n)) return done(n);
-    so.written += n;
-    if (!so.stream && to !== null) {
-      const name = ctx.host.proc.getsockname(so.fd);
-      if (!isErrno(name) && name.kind === 'inet') ctx.flows.connecting(false, name.port, to.port);
-    }
-    return done(n);
-  });
+  return then(
+    ctx.host.proc.sendto(so.fd, bytes, flags & ~MSG_FASTOPEN, to !== null && connected && args.isAny(4) ? null : to),
+    (n) => {
+      if (isErrno(n)) return done(n);
+      so.written += n;
+      if ((!so.stream || fast) && to !== null) {
+        const name = ctx.host.proc.getsockname(so.fd);
+        if (!isErrno(name) && name.kind === 'inet') ctx.flows.connecting(so.stream, name.port, to.port);
+      }
+      return done(n);
+    },
+  );
 }
 
 function readv(ctx: CallContext, args: Args): MaybePromise<Outcome> {

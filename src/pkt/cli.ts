@@ -6,17 +6,18 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { KERN_CONTRACT, type ModuleSpec } from '../kern/module.ts';
-import { runScript } from './run.ts';
+import { type RunOptions, runScript } from './run.ts';
 import { ScriptError } from './source.ts';
 
-const USAGE = `usage: netmod-pkt FILE.pkt ... [--stack=inet|alt|PATH] [--seed=N] [--quiet]
+const USAGE = `usage: netmod-pkt FILE.pkt ... [--stack=inet|alt|PATH] [--seed=N] [--iss=N] [--irs=N] [--quiet]
 Runs packetdrill scripts against a stack in virtual time; - is standard input. Default: --stack=inet.
+--seed decides the stack's keys, ports and numbers; --iss its first initial sequence number; --irs is added to the script's own.
 Exit status 0: all passed or were skipped; 1: one failed; 2: one, or an option, cannot be read.`;
 
 interface Options {
   readonly files: readonly string[];
   readonly stack: string;
-  readonly seed: number | undefined;
+  readonly numbers: Pick<RunOptions, 'seed' | 'iss' | 'irs'>;
   readonly quiet: boolean;
 }
 
@@ -31,18 +32,22 @@ export interface Printer {
 function readOptions(argv: readonly string[]): Options {
   const files: string[] = [];
   let stack = 'inet';
-  let seed: number | undefined;
+  const numbers: { seed?: number; iss?: number; irs?: number } = {};
   let quiet = false;
   for (const arg of argv) {
     const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(arg) ?? [];
     if (name === undefined && (arg === '-' || !arg.startsWith('-'))) files.push(arg);
     else if (name === 'stack' && value !== undefined && value !== '') stack = value;
-    else if (name === 'seed' && /^\d{1,10}$/.test(value ?? '')) seed = Number(value);
+    else if ((name === 'seed' || name === 'iss' || name === 'irs') && isU32(value)) numbers[name] = Number(value);
     else if (name === 'quiet' && value === undefined) quiet = true;
     else throw new UsageError(`unknown or incomplete option '${arg}'\n${USAGE}`);
   }
   if (files.length === 0) throw new UsageError(USAGE);
-  return { files, stack, seed, quiet };
+  return { files, stack, numbers, quiet };
+}
+
+function isU32(value: string | undefined): boolean {
+  return /^\d{1,10}$/.test(value ?? '') && Number(value) < 2 ** 32;
 }
 
 async function loadStack(name: string): Promise<ModuleSpec> {
@@ -66,8 +71,7 @@ async function loadStack(name: string): Promise<ModuleSpec> {
 async function runFile(file: string, stack: ModuleSpec, options: Options, print: Printer): Promise<number> {
   try {
     const text = read(file);
-    const { seed, stack: stackName } = options;
-    const result = await runScript(file, text, { stack, stackName, ...(seed === undefined ? {} : { seed }) });
+    const result = await runScript(file, text, { stack, stackName: options.stack, ...options.numbers });
     if (result.kind === 'skipped') {
       if (!options.quiet) print.out(`skip ${file}: ${result.reason}`);
       return 0;

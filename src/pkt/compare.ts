@@ -70,6 +70,8 @@ function sameOption(a: TcpOption, b: TcpOption, tickMs: number): boolean {
   if ((a.kind === 'fo' && b.kind === 'fo') || (a.kind === 'foexp' && b.kind === 'foexp')) {
     return a.cookie === null || String(a.cookie) === String(b.cookie);
   }
+  if (a.kind === 'accecn' && b.kind === 'accecn') return a.order === b.order && String(a.fields) === String(b.fields);
+  if (a.kind === 'uto' && b.kind === 'uto') return a.sec === b.sec;
   if (a.kind === 'raw' && b.kind === 'raw') return a.type === b.type && String(a.data) === String(b.data);
   return a.kind === b.kind && a.kind === 'sackOK';
 }

@@ -25,7 +25,10 @@ import * as so from '../kern/socket/soconst.ts';
 import { FIONREAD, FIONWRITE, SIOCATMARK } from '../kern/socket/soioctl.ts';
 import { IPPROTO_ICMP, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP } from '../wire/ipv4.ts';
 
-/** FreeBSD's numbers (netinet/tcp.h, netinet/in.h), as the stacks have them; TCP_USER_TIMEOUT is Linux's option and has a number of ours. */
+/** Linux's: connect, with this data in the SYN where a cookie is known. */
+export const MSG_FASTOPEN = 0x20000000;
+
+/** FreeBSD's numbers (netinet/tcp.h, netinet/in.h), as the stacks have them; TCP_USER_TIMEOUT is Linux's option and has a number of ours, as TCP_UTO has. */
 export const TCP_INFO = 32;
 const TCP: Readonly<Record<string, number>> = {
   TCP_NODELAY: 1,
@@ -40,6 +43,7 @@ const TCP: Readonly<Record<string, number>> = {
   TCP_KEEPCNT: 1024,
   TCP_FASTOPEN: 1025,
   TCP_USER_TIMEOUT: 16_384,
+  TCP_UTO: 16_385,
   IP_TOS: 3,
   IP_TTL: 4,
 };
@@ -89,6 +93,7 @@ export const CONSTANTS: ReadonlyMap<string, number> = new Map<string, number>([
   ['MSG_WAITALL', MSG_WAITALL],
   ['MSG_DONTWAIT', MSG_DONTWAIT],
   ['MSG_NOSIGNAL', MSG_NOSIGNAL],
+  ['MSG_FASTOPEN', MSG_FASTOPEN],
   ['POLLIN', POLLIN],
   ['POLLPRI', POLLPRI],
   ['POLLOUT', POLLOUT],
@@ -109,7 +114,7 @@ export const CONSTANTS: ReadonlyMap<string, number> = new Map<string, number>([
 
 /** Linux's, without a counterpart in this kernel or its stacks. */
 const LINUX_ONLY =
-  /^(TCP_(DEFER_ACCEPT|LINGER2|SYNCNT|QUICKACK|WINDOW_CLAMP|FASTOPEN_\w+|NOTSENT_LOWAT|INQ|REPAIR\w*|TX_DELAY|ULP|MD5SIG|THIN_\w+|SAVE\w*|TIMESTAMP|CC_INFO|ZEROCOPY\w*)|SO_(ZEROCOPY|TXTIME|TIMESTAMPING\w*|MAX_PACING_RATE|BUSY_POLL|INCOMING_\w+|MARK|PRIORITY)|MSG_(FASTOPEN|ZEROCOPY|ERRQUEUE|MORE|EOR|NO_SHARED_FRAGS|SPLICE_PAGES)|EPOLL\w*|AF_INET6|IPV6_\w+|IPPROTO_(MPTCP|IPV6|SCTP)|IP_(RECV\w+|MTU\w*|PKTINFO)|SOL_IPV6|FIONBIO)$/;
+  /^(TCP_(DEFER_ACCEPT|LINGER2|SYNCNT|QUICKACK|WINDOW_CLAMP|FASTOPEN_\w+|NOTSENT_LOWAT|INQ|REPAIR\w*|TX_DELAY|ULP|MD5SIG|THIN_\w+|SAVE\w*|TIMESTAMP|CC_INFO|ZEROCOPY\w*)|SO_(ZEROCOPY|TXTIME|TIMESTAMPING\w*|MAX_PACING_RATE|BUSY_POLL|INCOMING_\w+|MARK|PRIORITY)|MSG_(ZEROCOPY|ERRQUEUE|MORE|EOR|NO_SHARED_FRAGS|SPLICE_PAGES)|EPOLL\w*|AF_INET6|IPV6_\w+|IPPROTO_(MPTCP|IPV6|SCTP)|IP_(RECV\w+|MTU\w*|PKTINFO)|SOL_IPV6|FIONBIO)$/;
 
 /** EWOULDBLOCK and its like are other names of an error. */
 const ALIASES: Readonly<Record<string, string>> = { EWOULDBLOCK: 'EAGAIN', ENOTSUP: 'EOPNOTSUPP' };

@@ -1,7 +1,7 @@
 /**
  * Between the script's numbers and those on the wire. The remote side is the script, so its sequence numbers and timestamps are on the
- * wire as they are written; the stack's are relative to the initial ones that it chose. Ports that a script leaves out are those of the
- * connection that its calls made last.
+ * wire as they are written (the former all moved by `irs`); the stack's are relative to the initial ones that it chose. Ports that a
+ * script leaves out are those of the connection that its calls made last.
  */
 import { DEFAULT_TTL, IPPROTO_TCP } from '../wire/ipv4.ts';
 import { ICMP_ECHO, ICMP_ECHOREPLY, ICMP_UNREACH, ICMP_UNREACH_NEEDFRAG, icmpIsError } from '../wire/icmp.ts';
@@ -62,13 +62,20 @@ export class Flow {
 export class Flows {
   readonly #addrs: Addresses;
   readonly #flows: Flow[] = [];
+  /** Added to the remote side's numbers on the wire. */
+  readonly #irs: number;
   #tcp: Flow;
   #udp: Flow;
+  /** Fast Open's cookie that the stack gave last. */
+  #cookie: Uint8Array | null = null;
+  /** The stack's first initial sequence number; null: none has come. */
+  firstIss: number | null = null;
   /** The script wrote bytes of its own, or urgent ones: positions do not say what they are. */
   custom = false;
 
-  constructor(settings: Settings, addrs: Addresses) {
+  constructor(settings: Settings, addrs: Addresses, irs: number) {
     this.#addrs = addrs;
+    this.#irs = irs;
     this.#tcp = this.#add(settings.bindPort, REMOTE_PORT);
     this.#udp = new Flow(settings.bindPort, settings.connectPort);
   }
@@ -121,7 +128,7 @@ export class Flows {
       case 'icmp':
         return { ...head, body: this.#icmpToWire(body, flow) };
       case 'tcp':
-        return { ...head, body: tcpToWire(body, flow) };
+        return { ...head, body: tcpToWire(body, flow, this.#irs, this.#cookie) };
     }
   }
 
@@ -139,6 +146,9 @@ export class Flows {
   /** Learns from a packet of the stack what the script's packet says of it: the initial sequence number, and timestamps. */
   learn(spec: TcpSpec, live: LiveTcp, flow: Flow): void {
     if ((live.flags & TH_SYN) !== 0 && (spec.flags & TH_SYN) !== 0) flow.iss = (live.seq - spec.seq) >>> 0;
+    this.firstIss ??= flow.iss;
+    for (const o of live.options)
+      if (o.kind === 'fo' && o.cookie instanceof Uint8Array && o.cookie.length > 0) this.#cookie = o.cookie;
     const said = spec.options?.find((o) => o.kind === 'ts');
     const came = live.options.find((o) => o.kind === 'ts');
     if (said?.kind !== 'ts' || came?.kind !== 'ts' || said.val === null || came.val === null) return;
@@ -153,10 +163,12 @@ export class Flows {
     if (body.proto === 'udp') return { ip, body: { proto: 'udp', len: body.payload.length } };
     if (body.proto === 'icmp') return { ip, body: this.#icmpToScript(body, flow) };
     const { flags, win, urg } = body;
-    const options = body.options.map((o): TcpOption =>
-      o.kind === 'ts' && o.val !== null ? { ...o, val: flow.scriptVal(o.val) } : o,
-    );
-    const numbers = { seq: flow.toScript(body.seq), len: body.payload.length, ack: body.ack };
+    const remote = (seq: number): number => (seq - this.#irs) >>> 0;
+    const options = body.options.map((o): TcpOption => {
+      if (o.kind === 'ts' && o.val !== null) return { ...o, val: flow.scriptVal(o.val) };
+      return o.kind === 'sack' ? { ...o, blocks: o.blocks.map(([l, r]) => [remote(l), remote(r)] as const) } : o;
+    });
+    const numbers = { seq: flow.toScript(body.seq), len: body.payload.length, ack: remote(body.ack) };
     return { ip, body: { proto: 'tcp', flags, win, urg, options, ...numbers } };
   }
 
@@ -183,12 +195,16 @@ export class Flows {
   }
 }
 
-function tcpToWire(spec: TcpSpec, flow: Flow): LiveTcp {
+function tcpToWire(spec: TcpSpec, flow: Flow, irs: number, given: Uint8Array | null): LiveTcp {
   if ((spec.flags & TH_SYN) !== 0) flow.irs = spec.seq;
   const first = (spec.seq + ((spec.flags & TH_SYN) !== 0 ? 1 : 0) - flow.irs - 1) >>> 0;
   const options = (spec.options ?? []).map((o): TcpOption => {
     if (o.kind === 'ts') return { ...o, ecr: flow.liveEcr(o.ecr ?? 0) };
     if (o.kind === 'sack') return { ...o, blocks: o.blocks.map(([l, r]) => [flow.toLive(l), flow.toLive(r)] as const) };
+    if ((o.kind === 'fo' || o.kind === 'foexp') && o.cookie === 'given') {
+      if (given === null) throw new Error('TFO_COOKIE is the last cookie that the stack gave, and it has given none');
+      return { ...o, cookie: given };
+    }
     return o;
   });
   return {
@@ -196,7 +212,7 @@ function tcpToWire(spec: TcpSpec, flow: Flow): LiveTcp {
     sport: flow.remote,
     dport: flow.local,
     flags: spec.flags,
-    seq: spec.seq,
+    seq: (spec.seq + irs) >>> 0,
     ack: spec.ack === null ? 0 : flow.toLive(spec.ack),
     win: spec.win ?? 0,
     urg: spec.urg ?? 0,

@@ -26,6 +26,8 @@ import {
 import { ipv4 } from '../wire/addr.ts';
 import { get16, get32, get8, put16, put32 } from '../wire/bytes.ts';
 import {
+  TCPOPT_ACCECN0,
+  TCPOPT_ACCECN1,
   TCPOPT_EOL,
   TCPOPT_FASTOPEN,
   TCPOPT_MSS,
@@ -33,23 +35,24 @@ import {
   TCPOPT_SACK,
   TCPOPT_SACK_PERMITTED,
   TCPOPT_TIMESTAMP,
+  TCPOPT_UTO,
   TCPOPT_WSCALE,
-  TCP_FLAGS,
   TCP_HDR_LEN,
-  TCP_OFF,
   TCP_SUM,
   TCP_URP,
   TCP_WIN,
   putTcp,
+  tcpFlags,
   tcpHdrLen,
 } from '../wire/tcp.ts';
 import { UDP_HDR_LEN, putUdp } from '../wire/udp.ts';
 import type { IcmpSpec, TcpOption } from './ast.ts';
-import { TH_AE } from './parsepacket.ts';
 
 /** Fast Open's experimental option (RFC 6994): kind 254 with this magic number. */
 const FOEXP_KIND = 254;
 const FOEXP_MAGIC = 0xf989;
+/** The longest user timeout in seconds; longer ones go in minutes. */
+const UTO_MAX = 0x7fff;
 
 export interface Addresses {
   readonly localMac: Uint8Array;
@@ -131,11 +134,21 @@ export function optionBytes(options: readonly TcpOption[]): Uint8Array {
         }
         break;
       case 'fo':
-        out.push(TCPOPT_FASTOPEN, 2 + (o.cookie?.length ?? 0), ...(o.cookie ?? []));
+        out.push(TCPOPT_FASTOPEN, 2 + bytesOf(o.cookie).length, ...bytesOf(o.cookie));
         break;
       case 'foexp':
-        out.push(FOEXP_KIND, 4 + (o.cookie?.length ?? 0), FOEXP_MAGIC >> 8, FOEXP_MAGIC & 255, ...(o.cookie ?? []));
+        out.push(FOEXP_KIND, 4 + bytesOf(o.cookie).length, FOEXP_MAGIC >> 8, FOEXP_MAGIC & 255, ...bytesOf(o.cookie));
         break;
+      case 'accecn':
+        out.push(o.order === 0 ? TCPOPT_ACCECN0 : TCPOPT_ACCECN1, 2 + 3 * o.fields.length);
+        for (const v of o.fields) out.push((v >>> 16) & 255, (v >>> 8) & 255, v & 255);
+        break;
+      case 'uto': {
+        const minutes = o.sec > UTO_MAX;
+        const v = minutes ? 0x8000 | Math.floor(o.sec / 60) : o.sec;
+        out.push(TCPOPT_UTO, 4, v >> 8, v & 255);
+        break;
+      }
       case 'raw':
         out.push(o.type, 2 + o.data.length, ...o.data);
         break;
@@ -143,6 +156,10 @@ export function optionBytes(options: readonly TcpOption[]): Uint8Array {
   }
   while (out.length % 4 !== 0) out.push(TCPOPT_EOL);
   return Uint8Array.from(out);
+}
+
+function bytesOf(cookie: Uint8Array | 'given' | null): Uint8Array {
+  return cookie instanceof Uint8Array ? cookie : new Uint8Array(0);
 }
 
 /** What follows a bad length is given up; `eol` and what is behind it is padding. */
@@ -171,6 +188,15 @@ function readOption(b: Uint8Array, i: number, kind: number, len: number): TcpOpt
   if (kind === TCPOPT_SACK_PERMITTED && len === 2) return { kind: 'sackOK' };
   if (kind === TCPOPT_TIMESTAMP && len === 10) return { kind: 'ts', val: get32(b, i + 2) >>> 0, ecr: get32(b, i + 6) >>> 0 };
   if (kind === TCPOPT_FASTOPEN) return { kind: 'fo', cookie: data };
+  if ((kind === TCPOPT_ACCECN0 || kind === TCPOPT_ACCECN1) && [2, 5, 8, 11].includes(len)) {
+    const fields: number[] = [];
+    for (let k = 0; k < data.length; k += 3) fields.push((get8(data, k) << 16) | get16(data, k + 1));
+    return { kind: 'accecn', order: kind === TCPOPT_ACCECN0 ? 0 : 1, fields };
+  }
+  if (kind === TCPOPT_UTO && len === 4) {
+    const v = get16(b, i + 2);
+    return { kind: 'uto', sec: (v & UTO_MAX) * ((v & 0x8000) !== 0 ? 60 : 1) };
+  }
   if (kind === FOEXP_KIND && len >= 4 && get16(b, i + 2) === FOEXP_MAGIC) return { kind: 'foexp', cookie: data.slice(2) };
   if (kind === TCPOPT_SACK && len >= 10 && (len - 2) % 8 === 0) {
     const blocks: [number, number][] = [];
@@ -214,8 +240,7 @@ function buildTransport(src: number, dst: number, body: LiveBody): Uint8Array {
   const options = optionBytes(body.options);
   const hdrLen = TCP_HDR_LEN + options.length;
   const b = new Uint8Array(hdrLen + body.payload.length);
-  putTcp(b, 0, body.sport, body.dport, body.seq, body.ack, hdrLen, body.flags & 0xff, body.win);
-  if ((body.flags & TH_AE) !== 0) b[TCP_OFF] = get8(b, TCP_OFF) | 1;
+  putTcp(b, 0, body.sport, body.dport, body.seq, body.ack, hdrLen, body.flags, body.win);
   put16(b, TCP_URP, body.urg);
   b.set(options, TCP_HDR_LEN);
   b.set(body.payload, hdrLen);
@@ -259,7 +284,7 @@ function readBody(addrs: Addresses, proto: number, b: Uint8Array): LiveBody | st
   if (!good()) return 'a wrong TCP checksum';
   try {
     const options = readOptions(b.subarray(TCP_HDR_LEN, hdrLen));
-    const flags = get8(b, TCP_FLAGS) | ((get8(b, TCP_OFF) & 1) !== 0 ? TH_AE : 0);
+    const flags = tcpFlags(b, 0);
     const numbers = { seq: get32(b, 4) >>> 0, ack: get32(b, 8) >>> 0, win: get16(b, TCP_WIN), urg: get16(b, TCP_URP) };
     return { proto: 'tcp', sport: get16(b, 0), dport: get16(b, 2), flags, ...numbers, options, payload: b.slice(hdrLen) };
   } catch (error) {

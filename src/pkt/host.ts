@@ -24,6 +24,10 @@ export interface HostOptions {
   readonly prefixLen: number;
   readonly mtu: number;
   readonly seed: number;
+  /** The kernel's monotonic clock when it boots, in milliseconds. */
+  readonly startMs: number;
+  /** Tunables of the kernel. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** A packet as the stack sent it, and when. `packet` is a sentence for one that is wrong. */
@@ -35,6 +39,8 @@ export interface Sent {
 const LOCAL_MAC: Readonly<Uint8Array> = Uint8Array.of(2, 0, 0, 0, 0, 2);
 const REMOTE_MAC: Readonly<Uint8Array> = Uint8Array.of(2, 0, 0, 0, 0, 1);
 const MAX_MTU = 65_535;
+/** Of the link's output: more than a window of any script. */
+const SLOTS = 128;
 /** Microtask turns that a system call's promise takes to its end. */
 const TURNS = 8;
 
@@ -49,16 +55,17 @@ export class Host {
   #t0 = 0;
 
   constructor(options: HostOptions) {
-    const { stack, localIp, remoteIp, gatewayIp, prefixLen, mtu, seed } = options;
+    const { stack, localIp, remoteIp, gatewayIp, prefixLen, mtu, seed, startMs, env } = options;
     this.addrs = { localMac: LOCAL_MAC as Uint8Array, remoteMac: REMOTE_MAC as Uint8Array, local: localIp, remote: remoteIp };
-    this.world = new SimWorld({ seed });
+    this.world = new SimWorld({ seed, startMs });
     const effects = this.world.effects('stack');
-    this.kernel = new Kernel(effects);
+    this.kernel = new Kernel(effects, env);
     const failure = this.kernel.modules.preload(stack) ?? this.kernel.boot();
     if (failure !== null) throw new Error(failure.message);
     const [ours, theirs] = createPair(effects, {
       mtu: MAX_MTU,
       offload: false,
+      slots: SLOTS,
       lladdrs: [this.addrs.remoteMac, this.addrs.localMac],
     });
     this.#link = ours;

@@ -4,13 +4,10 @@
  * What packetdrill does not have: `<mss 1460,...>` lets further options be there, `raw 254:0102` writes one of any kind, and `R.?` is a
  * reset with or without ACK.
  */
-import { TH_ACK, TH_CWR, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../wire/tcp.ts';
+import { TH_ACK, TH_AE, TH_CWR, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG } from '../wire/tcp.ts';
 import type { IcmpSpec, IpInfo, PacketSpec, TcpOption, TcpSpec, TransportSpec } from './ast.ts';
 import { ICMP_CODES, ICMP_TYPES } from './icmpnames.ts';
 import type { Source } from './source.ts';
-
-/** AE (RFC 9768), the bit in front of CWR. */
-export const TH_AE = 0x100;
 
 /** Letters of the flags, in the order they are printed in. */
 export const FLAG_LETTERS: readonly (readonly [string, number])[] = [
@@ -174,16 +171,30 @@ function parseTcpOption(src: Source, dir: 'in' | 'out'): TcpOption {
   ] as const) {
     if (!src.takes(word)) continue;
     if (dir === 'out' && src.takes('...')) return { kind, cookie: null };
+    if (dir === 'in' && src.takes('TFO_COOKIE')) return { kind, cookie: 'given' };
     return { kind, cookie: hexBytes(src, src.take(/[0-9a-fA-F]+\b/y) ?? '') };
   }
+  if (src.takes('ECN')) return parseAccEcn(src);
+  if (src.takes('UTO')) return { kind: 'uto', sec: src.integer('seconds', 0, 0x7fff * 60) };
   if (src.takes('raw')) {
     const type = src.integer("an option's number", 0, 255);
     return { kind: 'raw', type, data: src.takes(':') ? hexBytes(src, src.take(/[0-9a-fA-F]+\b/y) ?? '') : new Uint8Array(0) };
   }
   if (src.takes('md5')) return { kind: 'raw', type: TCPOPT_MD5, data: hexBytes(src, src.need(/[0-9a-fA-F]+\b/y, 'a digest')) };
   const known =
-    "mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack L:R ..., FO cookie, FOEXP cookie, md5 digest, raw N:bytes or '...'";
+    "mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack L:R ..., FO cookie, FOEXP cookie, ECN e0b N ceb N e1b N, UTO seconds, md5 digest, raw N:bytes or '...'";
   return src.fail(`expected a TCP option (${known}), found ${src.found()}`);
+}
+
+/** `ECN e0b 1 ceb 0 e1b 1`, or from the other end, with fewer, or with none of the counters. */
+function parseAccEcn(src: Source): TcpOption {
+  const order = src.looks('e1b') ? 1 : 0;
+  const fields: number[] = [];
+  for (const word of order === 0 ? ['e0b', 'ceb', 'e1b'] : ['e1b', 'ceb', 'e0b']) {
+    if (!src.takes(word)) break;
+    fields.push(src.integer(word, 0, 0xffffff));
+  }
+  return { kind: 'accecn', order, fields };
 }
 
 function hexBytes(src: Source, hex: string): Uint8Array {

@@ -32,6 +32,8 @@ export function printFlags(flags: number): string {
   return letters.length === 0 ? '-' : letters.join('');
 }
 
+/** A cookie, or other bytes. */
+const cookie = (c: Uint8Array | 'given' | null): string => (c === null ? '...' : c === 'given' ? 'TFO_COOKIE' : hex(c));
 const hex = (b: Uint8Array | null): string => Array.from(b ?? [], (v) => v.toString(16).padStart(2, '0')).join('');
 const or = (v: number | null): string => (v === null ? '...' : String(v));
 
@@ -46,9 +48,15 @@ export function printOption(o: TcpOption): string {
     case 'sack':
       return `sack ${o.blocks.map(([left, right]) => `${left}:${right}`).join(' ')}`;
     case 'fo':
-      return `FO ${o.cookie === null ? '...' : hex(o.cookie)}`.trim();
+      return `FO ${cookie(o.cookie)}`.trim();
     case 'foexp':
-      return `FOEXP ${o.cookie === null ? '...' : hex(o.cookie)}`.trim();
+      return `FOEXP ${cookie(o.cookie)}`.trim();
+    case 'accecn': {
+      const words = o.order === 0 ? ['e0b', 'ceb', 'e1b'] : ['e1b', 'ceb', 'e0b'];
+      return ['ECN', ...o.fields.map((v, i) => `${words[i]} ${v}`)].join(' ');
+    }
+    case 'uto':
+      return `UTO ${o.sec}`;
     case 'raw':
       return `raw ${o.type}:${hex(o.data)}`;
     case 'sackOK':

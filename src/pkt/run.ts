@@ -26,6 +26,15 @@ export interface RunOptions {
   /** The stack's name, for `skip` comments. */
   readonly stackName: string;
   readonly seed?: number;
+  /**
+   * What the stack's first initial sequence number shall be. It counts a clock of 4 µs (RFC 6528), so the script is run once to learn
+   * the number, and again with the clock moved. A stack whose numbers do otherwise gets a warning.
+   */
+  readonly iss?: number;
+  /** Added to the script's own sequence numbers on the wire. Default 0. */
+  readonly irs?: number;
+  /** Tunables of the stack's kernel. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export type RunResult =
@@ -37,6 +46,8 @@ export type RunResult =
 const ANY_MS = 3_600_000;
 /** Bytes of headers in front of a payload, at least. */
 const HEADERS = 40;
+/** Initial sequence numbers that go by in a millisecond. */
+const ISS_PER_MS = 250;
 
 /** Throws `ScriptError` for what cannot be read, or is not part of the language here. */
 export async function runScript(file: string, text: string, options: RunOptions): Promise<RunResult> {
@@ -48,13 +59,22 @@ export async function runScript(file: string, text: string, options: RunOptions)
   const settings = readSettings(src, script.options, warnings);
   if (options.seed !== undefined) settings.seed = options.seed;
   for (const { at, action } of script.events) if (action.kind === 'call') checkCall(new Args(src, action.call), at);
-  const runner = new Runner(src, script, settings, options.stack);
-  try {
-    const message = await runner.run();
-    return message === null ? { kind: 'passed', warnings } : { kind: 'failed', message, warnings };
-  } finally {
-    runner.host.close();
+  const once = async (startMs: number, learn: boolean): Promise<{ message: string | null; iss: number | null }> => {
+    const runner = new Runner(src, script, settings, options, startMs);
+    try {
+      const message = await runner.run(learn);
+      return { message, iss: runner.flows.firstIss };
+    } finally {
+      runner.host.close();
+    }
+  };
+  let { message, iss } = await once(0, options.iss !== undefined);
+  if (options.iss !== undefined && iss !== null && message === null) {
+    // In the middle of a count, so that no rounding decides.
+    ({ message, iss } = await once((((options.iss - iss) >>> 0) + 0.5) / ISS_PER_MS, false));
+    if (iss !== options.iss >>> 0) warnings.push(`${file}: the first sequence number is ${iss}, not ${options.iss}`);
   }
+  return message === null ? { kind: 'passed', warnings } : { kind: 'failed', message, warnings };
 }
 
 /** A call that takes time. */
@@ -72,25 +92,26 @@ class Runner {
   readonly #src: Source;
   readonly #script: Script;
   readonly #settings: Settings;
-  readonly #flows: Flows;
+  readonly flows: Flows;
   readonly #calls: CallContext;
   #pending: Pending[] = [];
   /** When the event before took place, in the script's time. */
   #lastMs = 0;
 
-  constructor(src: Source, script: Script, settings: Settings, stack: ModuleSpec) {
+  constructor(src: Source, script: Script, settings: Settings, { stack, irs = 0, env = {} }: RunOptions, startMs: number) {
     this.#src = src;
     this.#script = script;
     this.#settings = settings;
-    this.host = new Host({ stack, ...settings });
-    this.#flows = new Flows(settings, this.host.addrs);
-    this.#calls = { host: this.host, flows: this.#flows, settings, fds: new Map(), last: null };
+    this.host = new Host({ stack, startMs, env, ...settings });
+    this.flows = new Flows(settings, this.host.addrs, irs);
+    this.#calls = { host: this.host, flows: this.flows, settings, fds: new Map(), last: null };
   }
 
-  /** What went wrong; null if nothing did. */
-  async run(): Promise<string | null> {
+  /** What went wrong; null if nothing did. `learn`: only until the first initial sequence number is known. */
+  async run(learn: boolean): Promise<string | null> {
     let lastStart = 0;
     for (const event of this.#script.events) {
+      if (learn && this.flows.firstIss !== null) return null;
       const startMs = event.when.kind === 'abs' ? event.when.ms : this.#lastMs + event.when.ms;
       const late = startMs < this.host.nowMs() - this.#settings.toleranceMs && event.when.kind === 'abs';
       if (late) return this.#failure(event, `at ${printTime(startMs)}`, `it is ${printTime(this.host.nowMs())} already`);
@@ -110,7 +131,7 @@ class Runner {
     if (overdue !== null) return overdue;
     switch (action.kind) {
       case 'packet':
-        this.host.inject(this.#flows.toWire(action.packet));
+        this.host.inject(this.flows.toWire(action.packet));
         break;
       case 'call':
         return this.#call(event, action.call, action.call.endMs === null ? null : startMs + action.call.endMs - when.ms);
@@ -216,15 +237,15 @@ class Runner {
     if (got === undefined) return this.#failure(event, wanted, `nothing came until ${printTime(this.host.nowMs())}`);
     if (typeof got.packet === 'string') return this.#failure(event, wanted, got.packet);
     const packet = await this.#whole(spec, got.packet, untilMs + tolerance);
-    const flow = this.#flows.of(spec);
+    const flow = this.flows.of(spec);
     const { body } = packet;
     const ports = body.proto === 'icmp' || (body.sport === flow.local && body.dport === flow.remote);
-    if (ports && spec.body.proto === 'tcp' && body.proto === 'tcp') this.#flows.learn(spec.body, body, flow);
-    const shown = this.#flows.toScript(packet, flow);
+    if (ports && spec.body.proto === 'tcp' && body.proto === 'tcp') this.flows.learn(spec.body, body, flow);
+    const shown = this.flows.toScript(packet, flow);
     const differs =
       (ports ? null : `the ports are ${portsOf(packet)}, not ${flow.local} > ${flow.remote}`) ??
       compare(spec, packet, shown, this.#settings.tickMs) ??
-      (body.proto === 'tcp' ? this.#flows.checkBytes(body, flow) : null);
+      (body.proto === 'tcp' ? this.flows.checkBytes(body, flow) : null);
     const came = `${printTime(got.ms)} > ${printPacket(shown)}`;
     if (differs !== null) return this.#failure(event, wanted, came, differs);
     if (got.ms < fromMs - tolerance || got.ms > untilMs + tolerance) {
@@ -274,8 +295,8 @@ class Runner {
     const ports: readonly [number, number] | null = body.proto === 'icmp' ? null : [body.sport, body.dport];
     const none = { ecn: null, tos: null, ttl: null };
     const like = body.proto === 'tcp' ? NO_TCP : body.proto === 'udp' ? ({ proto: 'udp', len: 0 } as const) : null;
-    const flow = this.#flows.of({ dir: 'out', ip: none, ports, body: like ?? NO_TCP });
-    return this.#failure(event, 'nothing more', `${printTime(got.ms)} > ${printPacket(this.#flows.toScript(got.packet, flow))}`);
+    const flow = this.flows.of({ dir: 'out', ip: none, ports, body: like ?? NO_TCP });
+    return this.#failure(event, 'nothing more', `${printTime(got.ms)} > ${printPacket(this.flows.toScript(got.packet, flow))}`);
   }
 
   #failure(event: Event, expected: string, came: string, why: string | null = null): string {

@@ -36,9 +36,10 @@ const LINUX: ReadonlyMap<string, (value: string) => readonly Setting[]> = new Ma
   ],
 ]);
 
-/** One switch here has both, so that they can only be asked for as they are, or together by its name. */
+/** FreeBSD's sysctl has both: 0 none, 1 both, 2 window scaling, 3 timestamps. A stack whose sysctl is a switch has them together. */
 const BOTH = 'net.inet.tcp.rfc1323';
-const OF_BOTH: readonly string[] = ['tcp_timestamps', 'tcp_window_scaling'];
+const TIMESTAMPS = 'tcp_timestamps';
+const OF_BOTH: readonly string[] = [TIMESTAMPS, 'tcp_window_scaling'];
 
 /** FreeBSD's, where a stack has none of that name and this value of it is what is so anyway. */
 const AS_IT_IS: ReadonlyMap<string, string> = new Map([
@@ -101,6 +102,12 @@ function setOne(kernel: Kernel, arg: string): string | null {
 
 function both(kernel: Kernel, name: string, value: string): string | null {
   const now = kernel.sysctl.read(BOTH);
+  if (!isErrno(now) && typeof now.value === 'number') {
+    const on = Number(value) > 0;
+    const ts = name.endsWith(TIMESTAMPS) ? on : now.value === 1 || now.value === 3;
+    const ws = name.endsWith(TIMESTAMPS) ? now.value === 1 || now.value === 2 : on;
+    return write(kernel, BOTH, String(ts && ws ? 1 : ws ? 2 : ts ? 3 : 0));
+  }
   if (!isErrno(now) && Number(now.value) === Math.min(1, Number(value))) return null;
   return `sysctl ${name}=${value}: timestamps and window scaling go together here, by ${BOTH}`;
 }

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pktMain } from '../../src/pkt/cli.ts';
 import { runScript } from '../../src/pkt/run.ts';
+import { netmodModule as alt } from '../../src/stacks/alt/module.ts';
 import { netmodModule as inet } from '../../src/stacks/inet/module.ts';
 
 const run = (text: string) => runScript('a.pkt', text, { stack: inet, stackName: 'inet' });
@@ -144,7 +145,10 @@ describe('scripts as others write them', () => {
   it('sysctls of others: what is so anyway is taken, what is half of ours is not', async () => {
     const before = '0 `sysctl -w net.inet.tcp.hostcache.purgenow=1 net.inet.tcp.blackhole=0 net.ipv4.tcp_timestamps=1`\n';
     expect(await run(before + CONNECTED)).toMatchObject({ kind: 'passed' });
-    await expect(run('0 `sysctl net.ipv4.tcp_timestamps=0`')).rejects.toThrow('go together here, by net.inet.tcp.rfc1323');
+    const half = '0 `sysctl net.ipv4.tcp_timestamps=0`';
+    expect(await run(half)).toMatchObject({ kind: 'passed' });
+    const onAlt = runScript('t.pkt', half, { stack: alt, stackName: 'alt' });
+    await expect(onAlt).rejects.toThrow('go together here, by net.inet.tcp.rfc1323');
     await expect(run('0 `sysctl net.inet.tcp.blackhole=1`')).rejects.toThrow('has no sysctl net.inet.tcp.blackhole');
   });
 });
@@ -202,6 +206,11 @@ describe('netmod-pkt', () => {
     expect(done).toMatchObject({ status: 0, stdout: 'ok   good.pkt\nskip skip.pkt: because\n', stderr: '' });
   });
 
+  it.each(['inet', 'alt'])("initial numbers of one's choice on both sides: %s has exactly these", async (stack) => {
+    const args = ['good.pkt', `--stack=${stack}`, '--iss=4294967295', '--irs=2147483647'];
+    expect(await netmodPkt(...args)).toMatchObject({ status: 0, stdout: 'ok   good.pkt\n', stderr: '' });
+  });
+
   it('1: one failed; 2: one cannot be read', async () => {
     const failed = await netmodPkt('good.pkt', 'fail.pkt', '--quiet');
     expect(failed.status).toBe(1);
@@ -217,6 +226,7 @@ describe('netmod-pkt', () => {
     [['--stack=innet', 'good.pkt'], "unknown stack 'innet'; there are inet and alt"],
     [['--stack=./none.js', 'good.pkt'], "cannot load './none.js'"],
     [['--wat', 'good.pkt'], "unknown or incomplete option '--wat'"],
+    [['--iss=4294967296', 'good.pkt'], "unknown or incomplete option '--iss=4294967296'"],
   ])('2: %j', async (args, message) => {
     const done = await netmodPkt(...args);
     expect(done.status).toBe(2);

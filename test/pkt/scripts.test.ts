@@ -1,35 +1,43 @@
 /**
  * Every script of `scripts/`, on every stack. Each says by its first lines what it is about and which RFC asks for it; a script that is
- * not for a stack says why.
+ * not for a stack says why. A handful of seeds runs all of them once more with other initial numbers (`variations.ts`); `npm run soak` has
+ * the others, and NETMOD_SEED replays one.
  */
-import { readFileSync, readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ModuleSpec } from '../../src/kern/module.ts';
 import { runScript } from '../../src/pkt/run.ts';
-import { netmodModule as alt } from '../../src/stacks/alt/module.ts';
-import { netmodModule as inet } from '../../src/stacks/inet/module.ts';
+import { SCRIPTS, STACKS, runVaried, vary } from './variations.ts';
 
-const ROOT = join(import.meta.dirname, 'scripts');
-const STACKS: readonly (readonly [string, ModuleSpec])[] = [
-  ['inet', inet],
-  ['alt', alt],
-];
+/** Each edge of the stack's numbers with each of the script's. */
+const SEEDS = Array.from({ length: 9 }, (_, i) => i);
 
-const scripts = (readdirSync(ROOT, { recursive: true }) as string[])
-  .filter((name) => name.endsWith('.pkt'))
-  .sort()
-  .map((name) => ({ name, file: join(ROOT, name), text: readFileSync(join(ROOT, name), 'utf8') }));
+const replay = process.env['NETMOD_SEED'];
+const seeds = replay === undefined ? SEEDS : [Number(replay)];
 
 describe.each(STACKS)('%s', (stackName, stack) => {
-  it.each(scripts)('$name', async ({ file, text }) => {
-    const result = await runScript(relative(process.cwd(), file), text, { stack, stackName });
+  it.each(SCRIPTS)('$name', async ({ file, text }) => {
+    const result = await runScript(file, text, { stack, stackName });
     if (result.kind === 'failed') expect.fail(`\n${result.message}`);
     if (result.kind === 'passed') expect(result.warnings).toEqual([]);
   });
+
+  it.each(seeds)('all of them, seed %i', async (seed) => {
+    const failures: string[] = [];
+    for (const script of SCRIPTS) {
+      const result = await runVaried(script, stackName, stack, seed);
+      if (result.kind === 'failed') failures.push(result.message);
+      if (result.kind === 'passed') failures.push(...result.warnings);
+    }
+    expect(failures, `NETMOD_SEED=${seed}`).toEqual([]);
+  });
+});
+
+it('seeds put the initial numbers of both sides in front of where they wrap', () => {
+  const near = (n: number | undefined): string => (n === undefined ? 'any' : n >= 2 ** 31 ? '2^32' : '2^31');
+  const seen = new Set(SEEDS.map((seed) => `${near(vary(seed).iss)} ${near(vary(seed).irs)}`));
+  expect(seen.size).toBe(9);
 });
 
 it('there are at least 120, and each cites what it tests', () => {
-  expect(scripts.length).toBeGreaterThanOrEqual(120);
-  for (const { name, text } of scripts) expect(text.split('\n\n')[0], name).toMatch(/^\/\/ .*\b(RFC \d+|MUST-|SHLD-|tcp\(4\))/ms);
+  expect(SCRIPTS.length).toBeGreaterThanOrEqual(120);
+  for (const { name, text } of SCRIPTS) expect(text.split('\n\n')[0], name).toMatch(/^\/\/ .*\b(RFC \d+|MUST-|SHLD-|tcp\(4\))/ms);
 });

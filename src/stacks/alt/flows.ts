@@ -195,7 +195,7 @@ export const F_NEEDFIN = 0x8000;
 export const F_PASSIVE = 0x10000;
 export const F_BOUND = 0x20000;
 export const F_HASHED = 0x40000;
-/** Output stopped because of the congestion window. */
+/** When output stopped last the congestion window was full. */
 export const F_CWNDLIM = 0x80000;
 /** RECOVER says something: there was a loss, and what was sent before is not yet all acknowledged. */
 export const F_RECOVER = 0x100000;

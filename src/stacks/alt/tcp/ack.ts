@@ -5,7 +5,7 @@
 import { sosnddrop } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
 import {
-  DUPACKS, FLAGS, F_CWNDLIM, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND,
+  DUPACKS, FLAGS, F_DETACHED, F_PERSIST, F_PROBE, F_PROBED, F_RECOVER, F_RECOVERY, F_SACK, F_TS, LIFE_AT, MAX_WND,
   PL_FULL, PROBES, RANGES, RECOVER, REXMT_AT, ROW_SHIFT, RTT_AT, RTT_SEQ, RXT_SHIFT, RXT_SINCE, SCALE, SND_CWND, SND_MAX,
   SND_NXT, SND_SML, SND_UNA, SND_WL1, SND_WND, STATE, TS_CLOSING, TS_FIN_WAIT_1, TS_FIN_WAIT_2, TS_FREE, TS_LAST_ACK, TS_OFF,
   field, setField
@@ -63,13 +63,14 @@ export function processAck(s: Alt, i: number): boolean {
   setField(w, o, PROBES, 0);
   if (at(w, o + RANGES) !== 0) trimSacked(s, i, ack);
   if ((at(w, o + FLAGS) & F_RECOVERY) !== 0) {
-    onRecoveryAck(s, i, ack, acked);
+    // What is missing behind the recovery is a loss of its own.
+    if (onRecoveryAck(s, i, ack, acked) && fresh) onDupAck(s, i, 1);
   } else {
     setField(w, o, DUPACKS, 0);
     ccAck(s, i, acked, flight, rtt);
     if (fresh) onDupAck(s, i, 1);
   }
-  w[o + FLAGS] = at(w, o + FLAGS) & ~(F_PROBE | F_PROBED | F_CWNDLIM);
+  w[o + FLAGS] = at(w, o + FLAGS) & ~(F_PROBE | F_PROBED);
   if (ack === at(w, o + SND_MAX)) w[o + REXMT_AT] = 0;
   else armRexmt(s, i);
   updateWindow(s, i, win);

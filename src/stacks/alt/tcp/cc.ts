@@ -76,9 +76,13 @@ export function ccAck(s: Alt, i: number, acked: number, flight: number, rtt: num
 export function ccReduce(s: Alt, i: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
+  const cwnd = at(w, o + SND_CWND);
   const flight = (at(w, o + SND_MAX) - at(w, o + SND_UNA)) | 0;
   const least = 2 * field(w, o, MSS);
-  const after = (at(w, o + FLAGS) & F_NEWRENO) !== 0 ? flight >> 1 : cubicReduce(s, i, flight);
+  // A window that was not filled says little about the path. One that was is the flight, and more than is left of it now: a peer may answer
+  // a whole window with one acknowledgment, and what leaves for the first part of it leaves after the batch.
+  const filled = (at(w, o + FLAGS) & F_CWNDLIM) !== 0 || flight > cwnd ? cwnd : flight;
+  const after = (at(w, o + FLAGS) & F_NEWRENO) !== 0 ? filled >> 1 : cubicReduce(s, i, filled);
   w[o + SND_SSTHRESH] = after > least ? after : least;
   s.flows.setSide(o, HY_COUNT, 0);
 }

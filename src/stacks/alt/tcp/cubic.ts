@@ -3,21 +3,7 @@
  * Reno's would. Six words beside the row: windows in bytes (Reno's estimate in sixteenths), times in milliseconds.
  */
 import type { Alt } from '../alt.ts';
-import {
-  CC_EPOCH,
-  CC_K,
-  CC_ORIGIN,
-  CC_PRIOR,
-  CC_WEST,
-  CC_WMAX,
-  FLAGS,
-  F_CWNDLIM,
-  MSS,
-  ROW_SHIFT,
-  SND_CWND,
-  SRTT,
-  field,
-} from '../flows.ts';
+import { CC_EPOCH, CC_K, CC_ORIGIN, CC_PRIOR, CC_WEST, CC_WMAX, MSS, ROW_SHIFT, SND_CWND, SRTT, field } from '../flows.ts';
 import { at } from '../slab.ts';
 
 /** RFC 9438 §5: segments per second cubed; §4.6: what a reduction leaves. */
@@ -64,8 +50,8 @@ export function cubicAvoid(s: Alt, i: number, cwnd: number, acked: number): numb
   return Math.floor(cwnd + ((target - cwnd) * acked) / cwnd);
 }
 
-/** §4.6, §4.7: what is left after a loss, in bytes. */
-export function cubicReduce(s: Alt, i: number, flight: number): number {
+/** §4.6, §4.7: what is left after a loss of the `filled` part of the window, in bytes. */
+export function cubicReduce(s: Alt, i: number, filled: number): number {
   const { flows } = s;
   const o = i << ROW_SHIFT;
   const cwnd = at(flows.w, o + SND_CWND);
@@ -73,7 +59,5 @@ export function cubicReduce(s: Alt, i: number, flight: number): number {
   flows.setSide(o, CC_WMAX, cwnd < wMax ? Math.floor((cwnd * (1 + CUBIC_BETA)) / 2) : cwnd);
   flows.setSide(o, CC_PRIOR, cwnd);
   flows.setSide(o, CC_EPOCH, 0);
-  // A window that was not filled says little about the path.
-  const limited = (at(flows.w, o + FLAGS) & F_CWNDLIM) !== 0 || flight > cwnd;
-  return Math.floor((limited ? cwnd : flight) * CUBIC_BETA);
+  return Math.floor(filled * CUBIC_BETA);
 }

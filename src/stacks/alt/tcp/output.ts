@@ -135,10 +135,7 @@ function sendData(s: Alt, i: number, state: number): boolean {
     const most = (flags & F_FORCE) !== 0 ? mss : limit;
     let len = left < most ? left : most;
     if (len > byWindow) len = byWindow;
-    if (len > byCwnd && (flags & F_FORCE) === 0) {
-      len = byCwnd;
-      w[o + FLAGS] = flags | F_CWNDLIM;
-    }
+    if (len > byCwnd && (flags & F_FORCE) === 0) len = byCwnd;
     if (len < 0) len = 0;
     if ((flags & F_FORCE) !== 0 && len === 0 && left > 0 && byWindow <= 0) len = 1;
     len = untilSacked(s, i, nxt, len);
@@ -162,7 +159,8 @@ function sendData(s: Alt, i: number, state: number): boolean {
   }
   // The timer was set for the first of them, when there was nothing behind it that a probe could be for.
   if (idle && at(w, o + REXMT_AT) !== 0 && ((at(w, o + SND_MAX) - una) | 0) > mss) armRexmt(s, i);
-  w[o + FLAGS] = at(w, o + FLAGS) & ~F_FORCE;
+  const full = at(w, o + SND_CWND) - pipe(s, i) < mss;
+  w[o + FLAGS] = (at(w, o + FLAGS) & ~(F_FORCE | F_CWNDLIM)) | (full ? F_CWNDLIM : 0);
   armPersist(s, i, ((end - at(w, o + SND_NXT)) | 0) > (finQueued ? -1 : 0));
   return !blocked;
 }

@@ -195,9 +195,10 @@ export function onRecoveryAck(s: Alt, i: number, ack: number, acked: number): bo
   if (((ack - s.flows.side(o, RECOVER)) | 0) >= 0) {
     w[o + FLAGS] = at(w, o + FLAGS) & ~(F_RECOVERY | F_RXT);
     setField(w, o, DUPACKS, 0);
-    // RFC 6582 §3.2 step 3: no burst at the end.
+    // RFC 6582 §3.2 step 3: no burst at the end. With SACK new data left all the while, and what now leaves is what this batch let go.
     const flight = (at(w, o + SND_MAX) - ack) | 0;
-    w[o + SND_CWND] = Math.min(at(w, o + SND_SSTHRESH), Math.max(flight, mss) + initialWindow(mss));
+    const most = (at(w, o + FLAGS) & F_SACK) !== 0 ? at(w, o + SND_SSTHRESH) : Math.max(flight, mss) + initialWindow(mss);
+    w[o + SND_CWND] = Math.min(at(w, o + SND_SSTHRESH), most);
     return true;
   }
   if (((s.flows.side(o, HIGH_RXT) - ack) | 0) < 0) s.flows.setSide(o, HIGH_RXT, ack);

@@ -27,10 +27,10 @@ export const TCP_KEEPCNT = 1024;
 /** Linux's option; its number here is our own, and the other stack's. */
 export const TCP_USER_TIMEOUT = 16_384;
 
-/** ENOPROTOOPT for an unknown option, EINVAL for a bad value or a socket that has ended. */
+/** ENOPROTOOPT for an unknown option, EINVAL for a bad value, ECONNRESET for a connection that is over, whose row is another's by now (tcp(4)). */
 export function ctloutput(s: Alt, so: Socket, sopt: SockOpt): Errno | null {
   const i = so.pcb as number | null;
-  if (i === null) return 'EINVAL';
+  if (i === null) return sopt.level === SOL_SOCKET ? 'EINVAL' : 'ECONNRESET';
   if (sopt.level === SOL_SOCKET && sopt.name === SO_KEEPALIVE && sopt.dir === 'set') {
     refresh(s);
     armKeepalive(s, i);
@@ -109,7 +109,8 @@ function setOption(s: Alt, i: number, sopt: SockOpt): Errno | null {
     return setCongestion(s, i, sopt.value) ? null : 'ENOENT';
   }
   const v = typeof sopt.value === 'boolean' ? Number(sopt.value) : sopt.value;
-  if (typeof v !== 'number' || !Number.isInteger(v)) return 'EINVAL';
+  // As setsockopt(2), whose values are 32 bits.
+  if (typeof v !== 'number' || v !== (v | 0)) return 'EINVAL';
   if (name === TCP_NODELAY || name === TCP_NOPUSH) {
     const bit = name === TCP_NODELAY ? F_NODELAY : F_NOPUSH;
     const flags = at(w, o + FLAGS);

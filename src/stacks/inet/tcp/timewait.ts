@@ -93,7 +93,9 @@ export class TimeWait {
       return false;
     }
     // RFC 9293 §3.10.7.4: what is not exactly the last ACK is answered with ours; the limit keeps two ends from doing so for ever.
-    if ((seg.len > 0 || seg.seq !== tw.rcvNxt || seg.ack !== tw.sndNxt) && challengeAllowed(this.#tcp, null)) this.#ack(tw);
+    // Without the flag there is no acknowledgment, and its field may look like ours by chance.
+    const isAck = (seg.flags & (TH_SYN | TH_ACK)) === TH_ACK;
+    if ((!isAck || seg.len > 0 || seg.seq !== tw.rcvNxt || seg.ack !== tw.sndNxt) && challengeAllowed(this.#tcp, null)) this.#ack(tw);
     return false;
   }
 
