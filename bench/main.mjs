@@ -29,7 +29,7 @@ import { findTest } from './lib/tests.mjs';
 async function round(tests, options, peers, measure, take) {
   for (const test of tests) {
     for (const name of options.targets) {
-      if (test.only !== undefined && !test.only.includes(name)) continue;
+      if (test.only?.includes(name) === false || test.without?.includes(name) === true) continue;
       const target = await peers.get(name, test.wire);
       let sample = await measure.sample(test, target);
       // Once more where others were in the way; a quick run has no time for it.

@@ -90,7 +90,7 @@ export function parseOptions(argv) {
   const tests = given.test === undefined ? known : list('test', given.test, known);
   const stacks = given.stacks === undefined ? STACKS : list('stacks', given.stacks, STACKS);
   // A quick run leaves out what has no target: Node on the kernel's sockets.
-  const peers = given.peers === undefined ? (quick ? [] : ['node']) : list('peers', given.peers, PEERS);
+  const peers = given.peers === undefined ? (quick ? [] : ['node', 'floor']) : list('peers', given.peers, PEERS);
   const rounds = number('rounds', given.rounds, quick ? 1 : 3, 1);
   if (!Number.isInteger(rounds)) throw new OptionError(`--rounds: a whole number, not '${given.rounds}'`);
   return {
@@ -119,7 +119,8 @@ missing (gcc, wrk, ethtool, nftables, iproute2, iputils-ping) and builds what is
   --quick               one short round without the slower peers, under two minutes
   --test=NAME,...       only these tests
   --stacks=NAME,...     ${STACKS.join(' ')} (both)
-  --peers=NAME,...      beside the kernel's C server: node (Node's net on the kernel), gvisor (installs Go) (node)
+  --peers=NAME,...      beside the kernel's C server: node (Node's net on the kernel), floor (the least
+                        that anything on a TAP costs), gvisor (installs Go) (node,floor)
   --rounds=N            interleaved rounds (3)
   --seconds=S           of each measured run (3)
   --cc=NAME             congestion control of the namespaces: ${CCS.join(' ')} (reno)

@@ -21,12 +21,17 @@
  * @property {'median' | 'max'} [aggregate]
  * @property {readonly string[]} [fields] shown beside the value
  * @property {readonly string[]} [only] targets that it makes sense for; all by default
+ * @property {readonly string[]} [without] targets that cannot do it
  */
+
+/** Loses for good what the wire loses, and does not heed a window. */
+const NO_RECOVERY = ['floor'];
 
 /** @param {string} name @param {string} what @param {Test['wire']} wire @param {readonly string[]} args @returns {Test} */
 function bulk(name, what, wire, args) {
   const fields = args.includes('1000') ? ['jain', 'starved'] : ['retrans'];
-  return { name, what, unit: 'Gbit/s', better: 'more', wire, kind: 'client', value: 'gbps', per: 'bytes', args, fields };
+  const without = wire === 'loss' ? NO_RECOVERY : [];
+  return { name, what, unit: 'Gbit/s', better: 'more', wire, kind: 'client', value: 'gbps', per: 'bytes', args, fields, without };
 }
 
 /** @param {string} name @param {string} what @param {number} conns @returns {Test} */
@@ -74,6 +79,7 @@ export const TESTS = [
     kind: 'verify',
     value: 'megabytes',
     per: '',
+    without: NO_RECOVERY,
   },
   bulk('in1', 'TCP in, 1 connection', 'plain', ['send', '9']),
   bulk('in8', 'TCP in, 8 connections', 'plain', ['send', '9', '-c', '8']),

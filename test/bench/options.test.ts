@@ -18,7 +18,7 @@ describe('options of the bench', () => {
   it('a full run: every test, three rounds, the kernel first', () => {
     expect(parsed()).toMatchObject({
       tests: TESTS.map(({ name }) => name),
-      targets: ['kernel', 'node', 'inet', 'alt'],
+      targets: ['kernel', 'node', 'floor', 'inet', 'alt'],
       rounds: 3,
       cc: 'reno',
       idleConns: 100_000,
@@ -36,7 +36,7 @@ describe('options of the bench', () => {
   it('--test, --stacks choose; --offload chooses among the tests', () => {
     expect(parsed('--test=in1,udp64', '--stacks=alt')).toMatchObject({
       tests: ['in1', 'udp64'],
-      targets: ['kernel', 'node', 'alt'],
+      targets: ['kernel', 'node', 'floor', 'alt'],
     });
     expect(parsed('--offload=off').tests).toEqual(['in1-nooffload', 'in8-nooffload', 'out1-nooffload', 'out8-nooffload']);
     expect(parsed('--offload=on').tests).not.toContain('in1-nooffload');
@@ -47,7 +47,7 @@ describe('options of the bench', () => {
     ['in1', /Unexpected argument 'in1'/],
     ['--test=nope', /--test: unknown 'nope'; there are bytes in1 /],
     ['--stacks=lwip', /--stacks: unknown 'lwip'; there are inet alt/],
-    ['--peers=lwip', /--peers: unknown 'lwip'; there are kernel node gvisor/],
+    ['--peers=lwip', /--peers: unknown 'lwip'; there are kernel node floor gvisor/],
     ['--cc=vegas', /--cc: 'vegas' is none of reno cubic bbr/],
     ['--offload=maybe', /--offload: 'maybe' is none of on off/],
     ['--rounds=0', /--rounds: a number from 1, not '0'/],
