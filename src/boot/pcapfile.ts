@@ -8,7 +8,7 @@ import { BPF_MAXSNAP, type BpfFrame } from '../kern/ifnet/bpf.ts';
 import type { Ifnet } from '../kern/ifnet/ifnet.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter } from '../wire/pcapng.ts';
-import { packetFlags } from '../control/capture.ts';
+import { packetFlags } from '../control/encoders.ts';
 import { BootFailure } from './failure.ts';
 
 const BUFFER = 1 << 20;

@@ -3,6 +3,7 @@
  * iterations. The calls are described in `src/control/CONTRACT.md`. Nothing of the kernel is needed at run time.
  */
 import { type Connection, openConnection } from './connection.ts';
+import { Sender } from './sender.ts';
 import { ItemStream } from './stream.ts';
 import type {
   Address,
@@ -37,6 +38,8 @@ export interface ReceivedFrom {
   readonly addr: string | null;
   readonly port: number | null;
   readonly truncated?: boolean;
+  /** What the socket asked to be told (IP_RECVTTL and the like): level and type by name, addresses as text. */
+  readonly control?: readonly { readonly level: string; readonly type: string; readonly value: unknown }[];
 }
 
 export interface Accepted {
@@ -54,9 +57,13 @@ export class Client {
   readonly #connection: Connection;
   /** The socket that ioctls go to, made when the first one comes. */
   #own: Promise<number> | null = null;
+  readonly #sender: Sender;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    const call = (fd: number, data: Uint8Array, flags: readonly string[]): Promise<number> =>
+      this.#typed('send', fd, toBase64(data), flags);
+    this.#sender = new Sender(call, connection.greeting.limits.data);
   }
 
   get greeting(): Greeting {
@@ -100,9 +107,9 @@ export class Client {
   connect(fd: number, address: Address): Promise<null> {
     return this.#typed('connect', fd, address);
   }
-  /** Bytes that were sent. */
+  /** Bytes that were sent. Data of any length: what is longer than `greeting.limits.data` goes in parts. */
   send(fd: number, data: Uint8Array, flags: readonly string[] = []): Promise<number> {
-    return this.#typed('send', fd, toBase64(data), flags);
+    return this.#sender.send(fd, data, flags);
   }
   sendto(fd: number, data: Uint8Array, address: Address | null, flags: readonly string[] = []): Promise<number> {
     return this.#typed('sendto', fd, toBase64(data), address, flags);

@@ -9,6 +9,8 @@ export interface Greeting {
   /** The stack in use; `none` without one. */
   readonly stack: string;
   readonly calls: readonly string[];
+  /** Bytes of a line, bytes of data in one call (before base64), descriptors of one `poll`, calls under way. */
+  readonly limits: { readonly line: number; readonly data: number; readonly poll: number; readonly calls: number };
 }
 
 export interface InetAddress {
@@ -165,6 +167,8 @@ export interface IfAddrRow {
   readonly prefixLen: number;
   readonly broadcast?: string;
   readonly dst?: string;
+  /** Not in use: still asked for on the link, or another host's (RFC 5227). */
+  readonly state?: 'tentative' | 'duplicated';
 }
 
 export interface IfCounterRow {
@@ -281,11 +285,44 @@ export interface ResetAnswer {
   readonly sysctls: number;
 }
 
+/** Which end of a frame: its source, its destination, one of them (where left out) or both. */
+type Way = 'either' | 'src' | 'dst' | 'both';
+type Family = 'any' | 'ip' | 'ip6' | 'arp';
+
+/** What a frame must be, in the terms of pcap-filter(7). The first field says what is looked at. */
+export type FilterExpr =
+  | { readonly and: readonly FilterExpr[] }
+  | { readonly or: readonly FilterExpr[] }
+  | { readonly not: FilterExpr }
+  | { readonly proto: 'arp' | 'ip' | 'ip6' | 'icmp' | 'icmp6' | 'igmp' | 'tcp' | 'udp' | number }
+  | { readonly ethertype: number }
+  | { readonly host: string; readonly way?: Way; readonly family?: Family }
+  | { readonly net: string; readonly bits: number; readonly way?: Way; readonly family?: Family }
+  /** One port, or those up to `to`. */
+  | { readonly port: number; readonly to?: number; readonly way?: Way; readonly proto?: 'any' | 'tcp' | 'udp' }
+  | { readonly lladdr: string; readonly way?: Way }
+  | { readonly group: 'broadcast' | 'multicast' | 'ip multicast' }
+  /** Length on the link in bytes, at least or at most. */
+  | { readonly greater: number }
+  | { readonly less: number }
+  | { readonly direction: 'in' | 'out' }
+  /** `size` bytes of a header from `at` on, big-endian, under a mask. */
+  | {
+      readonly bytes: 'ether' | 'ip' | 'ip6' | 'arp' | 'icmp' | 'tcp' | 'udp';
+      readonly at: number;
+      readonly size?: 1 | 2 | 4;
+      readonly mask?: number;
+      readonly op: '=' | '!=' | '<' | '>' | '<=' | '>=';
+      readonly value: number;
+    };
+
 export interface CaptureFilter {
   readonly interface?: string;
   readonly host?: string;
   readonly port?: number;
-  readonly proto?: 'arp' | 'ip' | 'ip6' | 'icmp' | 'icmp6' | 'tcp' | 'udp' | number;
+  readonly proto?: 'arp' | 'ip' | 'ip6' | 'icmp' | 'icmp6' | 'igmp' | 'tcp' | 'udp' | number;
+  /** What host, port and proto cannot say. */
+  readonly expr?: FilterExpr;
   readonly direction?: 'in' | 'out';
   readonly snaplen?: number;
   readonly count?: number;

@@ -4,6 +4,7 @@ import { sockAddr } from '../wire/addr.ts';
 import type { IpAddr } from '../wire/addr.ts';
 import type { Errno } from '../kern/errno.ts';
 import type { SockAddr } from '../kern/socket/protosw.ts';
+import { DATA_MAX } from './limits.ts';
 import type { NameTable } from './names.ts';
 
 /** An argument that cannot be understood: the call is answered with this error. */
@@ -15,9 +16,6 @@ export class BadArgument extends Error {
     this.errno = errno;
   }
 }
-
-/** Longest data of one request or answer in bytes, before base64. */
-export const DATA_MAX = 512 * 1024;
 
 export function intArg(value: unknown, what: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new BadArgument(`${what} must be an integer`);
@@ -55,8 +53,11 @@ export function bitsArg(value: unknown, table: NameTable, what: string): number 
 export function dataArg(value: unknown): Uint8Array {
   const text = textArg(value, 'data');
   const bytes = Buffer.from(text, 'base64');
-  const length = Math.floor((text.replace(/=+$/, '').length * 3) / 4);
-  if (bytes.length !== length || text.length % 4 === 1) throw new BadArgument('data must be base64');
+  // Two at most: a search for as many as there are would take very long where something follows them.
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const length = Math.floor(((text.length - padding) * 3) / 4);
+  if (bytes.length !== length || (text.length - padding) % 4 === 1) throw new BadArgument('data must be base64');
+  if (bytes.length > DATA_MAX) throw new BadArgument(`data has at most ${DATA_MAX} bytes in one call`, 'EMSGSIZE');
   return bytes;
 }
 
@@ -64,6 +65,20 @@ export function lengthArg(value: unknown): number {
   const n = intArg(value, 'the length');
   if (n < 0) throw new BadArgument('the length is negative');
   return Math.min(n, DATA_MAX);
+}
+
+/** The first of `names` where nothing was given. */
+export function oneOf<T extends string>(value: unknown, names: readonly [T, ...T[]], what: string): T {
+  if (value === undefined) return names[0];
+  const found = names.find((name) => name === value);
+  if (found === undefined) throw new BadArgument(`${what} is one of ${names.join(' ')}`);
+  return found;
+}
+
+export function rangeArg(value: unknown, what: string, min: number, max: number): number {
+  const n = intArg(value, what);
+  if (n < min || n > max) throw new BadArgument(`${what} must be from ${min} to ${max}`);
+  return n;
 }
 
 /** `{addr, port}`, or `{path}` in the local domain. */
@@ -108,7 +123,7 @@ export function ioctlArg(value: unknown): Record<string, unknown> {
   return data;
 }
 
-function lladdrArg(value: unknown): Uint8Array {
+export function lladdrArg(value: unknown): Uint8Array {
   const text = textArg(value, 'lladdr');
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2})+$/i.test(text)) throw new BadArgument('lladdr must be written as 02:00:00:00:00:01');
   return Uint8Array.from(text.split(':'), (byte) => parseInt(byte, 16));

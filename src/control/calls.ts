@@ -7,8 +7,8 @@ import type { KernFailure } from '../kern/module.ts';
 import type { PollFd } from '../kern/proc/poll.ts';
 import type { Proc } from '../kern/proc/proc.ts';
 import { F_GETFL, F_SETFL, O_NONBLOCK } from '../kern/proc/syscalls.ts';
-import type { Received } from '../kern/socket/calls.ts';
 import { tcpInfoRow } from '../kern/socket/pcblist.ts';
+import type { ControlMsg } from '../kern/socket/protosw.ts';
 import { SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from '../kern/socket/soconst.ts';
 import type { SysctlLeaf, SysctlValue } from '../kern/sysctl.ts';
 import { formatUuid } from '../kern/uuid.ts';
@@ -27,9 +27,11 @@ import {
   sockAddrArg,
   textArg,
 } from './args.ts';
-import { startCapture, startCaptureRing } from './capture.ts';
+import { startCapture } from './capture.ts';
 import { startEvents } from './events.ts';
+import { POLL_MAX } from './limits.ts';
 import { DOMAINS, IOCTLS, LEVELS, MSG_FLAGS, POLL_EVENTS, TYPES, namesOfBits } from './names.ts';
+import { startCaptureRing } from './ringdump.ts';
 import type { RunningStream, StreamSink } from './stream.ts';
 
 /** What goes into `ret`. A text is wrapped, so that it is never taken for an error's name. */
@@ -37,6 +39,14 @@ export class Answer {
   readonly ret: unknown;
   constructor(ret: unknown) {
     this.ret = ret;
+  }
+}
+
+/** What goes into `ret`, made when it is sent: data as text, and lists that may be long. */
+export class LateAnswer {
+  readonly make: () => unknown;
+  constructor(make: () => unknown) {
+    this.make = make;
   }
 }
 
@@ -50,7 +60,7 @@ export class Refusal {
   }
 }
 
-export type Outcome = Answer | Refusal | Errno;
+export type Outcome = Answer | LateAnswer | Refusal | Errno;
 export type ControlCall = (proc: Proc, args: readonly unknown[]) => Outcome | Promise<Outcome>;
 
 /** An errno or nothing. */
@@ -74,16 +84,31 @@ async function accept(proc: Proc, fd: number): Promise<Outcome> {
 
 async function recv(proc: Proc, fd: number, len: number, flags: number): Promise<Outcome> {
   const buf = new Uint8Array(len);
-  return made(proc.recv(fd, buf, flags), (n) => ({ data: dataAnswer(buf.subarray(0, n)) }));
+  const n = await proc.recv(fd, buf, flags);
+  return isErrno(n) ? n : new LateAnswer(() => ({ data: dataAnswer(buf.subarray(0, n)) }));
 }
 
 async function recvfrom(proc: Proc, fd: number, len: number, flags: number): Promise<Outcome> {
   const buf = new Uint8Array(len);
-  return made(proc.recvfrom(fd, buf, flags), ({ n, from, truncated }: Received) => ({
+  const received = await proc.recvfrom(fd, buf, flags);
+  if (isErrno(received)) return received;
+  const { n, from, truncated, control } = received;
+  return new LateAnswer(() => ({
     data: dataAnswer(buf.subarray(0, Math.min(n, len))),
     ...(from === null ? { addr: null, port: null } : sockAddrAnswer(from)),
     ...(truncated ? { truncated } : {}),
+    ...(control === undefined ? {} : { control: control.map(controlAnswer) }),
   }));
+}
+
+/** Control data of a datagram: level and type by the names that setsockopt takes. */
+function controlAnswer({ level, type, value }: ControlMsg): object {
+  for (const [levelName, found] of LEVELS) {
+    if (found.level !== level) continue;
+    for (const [name, number] of found.options)
+      if (number === type) return { level: levelName, type: name, value: ioctlAnswer(value) };
+  }
+  return { level, type, value: ioctlAnswer(value) };
 }
 
 function option(args: readonly unknown[]): { level: number; name: number } {
@@ -139,19 +164,17 @@ function fcntl(proc: Proc, args: readonly unknown[]): Outcome {
   return isErrno(set) ? set : new Answer(null);
 }
 
-/** Most descriptors of one poll. */
-const POLL_MAX = 65536;
-
 async function poll(proc: Proc, args: readonly unknown[]): Promise<Outcome> {
   const [list, timeoutMs = -1] = args;
-  if (!Array.isArray(list) || list.length > POLL_MAX) throw new BadArgument('poll takes a list of {fd, events}');
+  if (!Array.isArray(list)) throw new BadArgument('poll takes a list of {fd, events}');
+  if (list.length > POLL_MAX) throw new BadArgument(`poll takes at most ${POLL_MAX} descriptors`);
   const fds = list.map((entry: unknown): PollFd & { revents: number } => {
     const { fd, events } = (entry ?? {}) as { fd?: unknown; events?: unknown };
     return { fd: intArg(fd, 'fd'), events: bitsArg(events, POLL_EVENTS, 'events'), revents: 0 };
   });
   const n = await proc.poll(fds, intArg(timeoutMs, 'the timeout'));
   if (isErrno(n)) return n;
-  return new Answer(fds.map(({ fd, revents }) => ({ fd, revents: namesOfBits(revents, POLL_EVENTS) })));
+  return new LateAnswer(() => fds.map(({ fd, revents }) => ({ fd, revents: namesOfBits(revents, POLL_EVENTS) })));
 }
 
 function ioctl(proc: Proc, args: readonly unknown[]): Outcome {

@@ -8,28 +8,28 @@ import { type Errno, isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { Proc } from '../kern/proc/proc.ts';
 import { BadArgument } from './args.ts';
-import { Answer, CANCEL, type Outcome, Refusal, STREAM_CALLS, type StreamCall, findCall, presentCalls } from './calls.ts';
+import {
+  Answer, CANCEL, LateAnswer, type Outcome, Refusal, STREAM_CALLS, type StreamCall, findCall, presentCalls,
+} from './calls.ts'; // prettier-ignore
+import {
+  AHEAD_MAX, DATA_MAX, ENTRIES_MAX, FAIR_SHARE, HELD_MAX, LIMITS, LINE_MAX, MEMORY_MAX, OUTSTANDING_MAX, UNREAD_MAX,
+} from './limits.ts'; // prettier-ignore
 import { LineBuffer } from './lines.ts';
 import { type Request, parseRequest } from './request.ts';
-import { type RunningStream, STREAMS_MAX, type StreamSink } from './stream.ts';
+import type { Reaper } from './reaper.ts';
+import { ALL_STREAMS_MAX, type RunningStream, STREAMS_MAX, type StreamSink } from './stream.ts';
 import type { Turns, Worker } from './turns.ts';
 
 /** Version of the protocol, on the greeting line. */
 export const CONTROL_VERSION = 1;
-/** Longest line in bytes. */
-export const LINE_MAX = 1024 * 1024;
-/** Calls of one client that may be under way; further requests wait in the line buffer. */
-export const OUTSTANDING_MAX = 1024;
-/** Bytes of the requests of those calls: their arguments are kept until they finish. */
-export const HELD_MAX = 32 * 1024 * 1024;
-/** What an entry of a list takes in memory (poll), which may be much more than in its line. */
-const ENTRY_BYTES = 128;
-/** Bytes of answers that a client may leave unread before its requests are no longer read, and its streams lose items. */
-export const UNREAD_MAX = 1024 * 1024;
-/** Bytes of requests that wait while nothing is wrong with the client: more is not read until these are served. */
-const AHEAD_MAX = 64 * 1024;
 /** Requests served before the next client has its turn. */
 const TURN = 8;
+/** An answer to a call that holds more bytes than this is made in its client's turn, because it may take long to make. */
+const SMALL = 4096;
+/** Characters of answers that are kept together at most. */
+const BATCH_MAX = 64 * 1024;
+/** Time for a client that is sent away to read its last line, in milliseconds. */
+const LINGER_MS = 200;
 
 /** Counters of all clients, group `control`. */
 export class ControlCounters {
@@ -41,8 +41,37 @@ export class ControlCounters {
   malformed = 0;
   oversized = 0;
   flooding = 0;
+  /** Clients that were sent away because all of them together took too much memory. */
+  nobufs = 0;
   /** Items of streams that clients did not read in time. */
   lostitems = 0;
+  /** Streams that are running. */
+  streams = 0;
+  /** Bytes of all clients: requests that wait, what calls hold, and answers that are not read. */
+  membytes = 0;
+}
+
+/** What a call under way costs: bytes that it holds, and entries of a list that is looked through (poll). */
+interface Cost {
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+/** Bytes that an entry of a list takes. */
+const ENTRY_BYTES = 128;
+
+function costOf({ call, args }: Request, lineBytes: number): Cost {
+  const [list, length] = args;
+  if (Array.isArray(list)) return { bytes: lineBytes + list.length * ENTRY_BYTES, entries: list.length };
+  const room = (call === 'recv' || call === 'recvfrom') && typeof length === 'number' && length > 0 ? length : 0;
+  return { bytes: lineBytes + Math.min(room, DATA_MAX), entries: 0 };
+}
+
+/** An answer that waits for its client's turn. */
+interface Late {
+  readonly id: Request['id'];
+  readonly answer: LateAnswer;
+  readonly cost: Cost;
 }
 
 export class ControlClient implements Worker {
@@ -51,24 +80,37 @@ export class ControlClient implements Worker {
   readonly #proc: Proc;
   readonly #counters: ControlCounters;
   readonly #turns: Turns;
+  readonly #reaper: Reaper;
   readonly #lines = new LineBuffer();
   readonly #streams = new Map<Request['id'], RunningStream>();
+  readonly #late: Late[] = [];
+  /** Answers of the turn that is on, which go out together. */
+  #batch = '';
+  #inTurn = false;
+  /** The first line has been sent. */
+  #greeted = false;
   #outstanding = 0;
-  /** Bytes of the requests that are under way. */
+  /** What the calls under way hold. */
   #held = 0;
+  #entries = 0;
+  /** Of `membytes`, what is this client's. */
+  #counted = 0;
   #ended = false;
+  /** Bytes that were read and thrown away since. */
+  #discarded = 0;
 
-  constructor(kernel: Kernel, socket: Socket, name: string, counters: ControlCounters, turns: Turns) {
+  constructor(kernel: Kernel, socket: Socket, name: string, counters: ControlCounters, turns: Turns, reaper: Reaper) {
     this.#kernel = kernel;
     this.#socket = socket;
     this.#counters = counters;
     this.#turns = turns;
+    this.#reaper = reaper;
     this.#proc = new Proc(kernel, name);
     socket.on('data', (chunk: Buffer) => this.#input(chunk));
     socket.on('drain', () => this.#more());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#exit());
-    this.#write({ netmod: CONTROL_VERSION, stack: kernel.netstack.name, calls: presentCalls(this.#proc) });
+    turns.add(this);
   }
 
   /** The client is gone, and its descriptors and streams with it. */
@@ -76,19 +118,25 @@ export class ControlClient implements Worker {
     if (this.#ended) return;
     this.#ended = true;
     this.#lines.clear();
+    this.#late.length = 0;
     this.#turns.remove(this);
+    this.#account();
     for (const stream of this.#streams.values()) stream.stop('closed');
+    this.#counters.streams -= this.#streams.size;
     this.#streams.clear();
-    this.#proc.exit();
+    this.#reaper.add(this.#proc);
   }
 
   /** Sends the client away; what was answered so far still reaches it. */
   end(): void {
+    this.#flush();
     this.#exit();
     this.#socket.end();
     this.#socket.resume();
-    // One that does not read has no claim to its answers.
+    // One that does not read has no claim to its answers, and one that goes on sending none to be listened to.
     if (this.#socket.writableLength > 0) this.#socket.destroySoon();
+    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.#socket.once('close', () => clearTimeout(timer));
   }
 
   /** The boot is going: streams end with a word. */
@@ -97,50 +145,105 @@ export class ControlClient implements Worker {
     this.end();
   }
 
-  #refuse(message: string): void {
-    this.#write({ id: null, errno: 'EINVAL' satisfies Errno, message });
+  #refuse(message: string, errno: Errno = 'EINVAL'): void {
+    if (!this.#greeted) this.#greet();
+    this.#write({ id: null, errno, message });
     this.end();
   }
 
   #input(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended) return this.#discard(chunk.length);
     this.#lines.push(chunk);
     this.#more();
   }
 
-  #write(line: object): void {
-    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(line)}\n`);
+  /** One that was sent away goes on sending: it can write its line to the end, but not keep the stack reading. */
+  #discard(bytes: number): void {
+    this.#discarded += bytes;
+    if (this.#discarded > LINE_MAX) this.#socket.pause();
   }
 
-  /** Serves some complete lines, as far as the limits allow. True: there is more that may be served. */
+  #write(line: object): void {
+    if (!this.#socket.writable) return;
+    this.#batch += `${JSON.stringify(line)}\n`;
+    if (!this.#inTurn || this.#batch.length >= BATCH_MAX) this.#flush();
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    this.#batch = '';
+    if (batch !== '' && this.#socket.writable) this.#socket.write(batch);
+    this.#account();
+  }
+
+  /** Bytes of answers that the client has not read. */
+  #unread(): number {
+    return this.#socket.writableLength + this.#batch.length;
+  }
+
+  /** Brings the sum of all clients up to date. */
+  #account(): void {
+    const bytes = this.#ended ? 0 : this.#lines.length + this.#held + this.#unread();
+    this.#counters.membytes += bytes - this.#counted;
+    this.#counted = bytes;
+  }
+
+  /** Is there too little memory for what this client has? */
+  #isGreedy(): boolean {
+    return this.#counters.membytes > MEMORY_MAX && this.#counted > FAIR_SHARE;
+  }
+
+  /** Serves some complete lines, as far as the limits and the time allow. True: there is more that may be served. */
   work(): boolean {
     if (this.#ended) return false;
-    this.#socket.cork();
-    for (let turn = 0; turn < TURN && this.#mayServe(); turn++) {
-      const line = this.#lines.next();
-      if (line === null) break;
-      this.#request(line);
-    }
-    this.#socket.uncork();
+    this.#inTurn = true;
+    for (let turn = 0; turn < TURN && this.#serveOne(); turn++) if (this.#turns.isOver()) break;
+    this.#inTurn = false;
+    this.#flush();
     if (this.#ended) return false;
     this.#limit();
-    return !this.#ended && this.#mayServe() && this.#lines.hasLine;
+    return this.#hasWork();
+  }
+
+  /** An answer that waits, or else a request. False: there is neither, or it may not be served now. */
+  #serveOne(): boolean {
+    if (!this.#hasWork()) return false;
+    if (!this.#greeted) {
+      this.#greet();
+      return true;
+    }
+    const late = this.#late.shift();
+    if (late !== undefined) {
+      this.#write({ id: late.id, ret: late.answer.make() });
+      this.#freed(late.cost);
+      return true;
+    }
+    const line = this.#lines.next();
+    if (line !== null) this.#request(line);
+    return line !== null;
+  }
+
+  #greet(): void {
+    this.#greeted = true;
+    const stack = this.#kernel.netstack.name;
+    this.#write({ netmod: CONTROL_VERSION, stack, calls: presentCalls(this.#proc), limits: LIMITS });
+  }
+
+  #hasWork(): boolean {
+    if (this.#ended || this.#unread() >= UNREAD_MAX) return false;
+    return !this.#greeted || this.#late.length > 0 || (this.#lines.hasLine && !this.#isFull());
   }
 
   /** Something changed: perhaps there is something to serve now. */
   #more(): void {
     if (this.#ended) return;
-    if (this.#mayServe() && this.#lines.hasLine) this.#turns.add(this);
+    if (this.#hasWork()) this.#turns.add(this);
     this.#limit();
-  }
-
-  #mayServe(): boolean {
-    return !this.#ended && !this.#isFull() && this.#socket.writableLength < UNREAD_MAX;
   }
 
   /** As many calls are under way as may be. */
   #isFull(): boolean {
-    return this.#outstanding >= OUTSTANDING_MAX || this.#held >= HELD_MAX;
+    return this.#outstanding >= OUTSTANDING_MAX || this.#held >= HELD_MAX || this.#entries >= ENTRIES_MAX;
   }
 
   /**
@@ -150,15 +253,19 @@ export class ControlClient implements Worker {
   #limit(): void {
     const { hasLine, length } = this.#lines;
     const calling = this.#isFull();
-    if (!hasLine && length > LINE_MAX) {
+    this.#account();
+    if (this.#isGreedy()) {
+      this.#counters.nobufs++;
+      this.#refuse('the clients of the control socket hold too much memory, and this one more than its share', 'ENOBUFS');
+    } else if (!hasLine && length > LINE_MAX) {
       this.#counters.oversized++;
       this.#refuse(`a line is longer than ${LINE_MAX} bytes`);
     } else if (calling && length > LINE_MAX) {
       this.#counters.flooding++;
       this.#refuse(
-        `too many calls are under way (at most ${OUTSTANDING_MAX}, of ${HELD_MAX} bytes in all) and more than ${LINE_MAX} bytes of requests wait`,
+        `too many calls are under way (at most ${OUTSTANDING_MAX}, of ${HELD_MAX} bytes and ${ENTRIES_MAX} polled descriptors in all) and more than ${LINE_MAX} bytes of requests wait`,
       );
-    } else if (this.#socket.writableLength >= UNREAD_MAX || (hasLine && !calling && length > AHEAD_MAX)) this.#socket.pause();
+    } else if (this.#unread() >= UNREAD_MAX || (hasLine && !calling && length > AHEAD_MAX)) this.#socket.pause();
     else this.#socket.resume();
   }
 
@@ -167,19 +274,17 @@ export class ControlClient implements Worker {
       this.#counters.oversized++;
       return this.#refuse(`a line is longer than ${LINE_MAX} bytes`);
     }
-    const text = line.toString('utf8').trim();
-    if (text === '') return;
-    const request = parseRequest(text);
+    if (isBlank(line)) return;
+    const request = parseRequest(line);
     if ('mistake' in request) {
       this.#counters.malformed++;
       return this.#refuse(request.mistake);
     }
     this.#counters.requests++;
-    const [list] = request.args;
-    this.#run(request, line.length + (Array.isArray(list) ? list.length * ENTRY_BYTES : 0));
+    this.#run(request, costOf(request, line.length));
   }
 
-  #run({ id, call, args }: Request, size: number): void {
+  #run({ id, call, args }: Request, cost: Cost): void {
     const streaming = Object.hasOwn(STREAM_CALLS, call) ? STREAM_CALLS[call] : undefined;
     if (call === CANCEL || streaming !== undefined) {
       try {
@@ -193,51 +298,60 @@ export class ControlClient implements Worker {
     const found = findCall(this.#proc, call);
     if (found === null) return this.#answer(id, 'ENOSYS', `there is no call ${JSON.stringify(call.slice(0, 64))}`);
     this.#outstanding++;
-    this.#held += size;
+    this.#held += cost.bytes;
+    this.#entries += cost.entries;
     let outcome: ReturnType<typeof found>;
     try {
       outcome = found(this.#proc, args);
     } catch (error) {
       outcome = Promise.reject(error as Error);
     }
-    if (!(outcome instanceof Promise)) return this.#finished(id, call, outcome, size);
+    if (!(outcome instanceof Promise)) return this.#finished(id, call, outcome, cost);
     outcome.then(
-      (result) => this.#finished(id, call, result, size),
-      (error: unknown) => this.#failed(id, error, size),
+      (result) => this.#finished(id, call, result, cost),
+      (error: unknown) => this.#failed(id, error, cost),
     );
   }
 
   #start(id: Request['id'], streaming: StreamCall, call: string, args: readonly unknown[]): void {
     if (this.#streams.has(id)) return this.#answer(id, 'EBUSY', `${call}: this id has a stream already`);
+    if (this.#counters.streams >= ALL_STREAMS_MAX)
+      return this.#answer(id, 'EMFILE', `${call}: ${ALL_STREAMS_MAX} streams are open in all`);
     if (this.#streams.size >= STREAMS_MAX) return this.#answer(id, 'EMFILE', `${call}: ${STREAMS_MAX} streams are open`);
     const sink: StreamSink = {
-      hasRoom: () => this.#socket.writable && this.#socket.writableLength < UNREAD_MAX,
+      hasRoom: () => this.#socket.writable && this.#unread() < UNREAD_MAX && !this.#isGreedy(),
       item: (item) => {
         if (!sink.hasRoom()) {
           this.#counters.lostitems++;
           return false;
         }
-        this.#write({ id, item });
+        sink.put(item);
         return true;
       },
+      put: (item) => this.#write({ id, item }),
+      turns: this.#turns,
       end: (value) => this.#endStream(id, value),
     };
     // Items come behind the answer: a stream may have some as soon as it starts.
     const held: object[] = [];
     let open = false;
-    const early: StreamSink = { ...sink, item: (item) => (open ? sink.item(item) : (held.push(item), true)) };
+    const put = (item: object): void => (open ? sink.put(item) : void held.push(item));
+    const early: StreamSink = { ...sink, put, item: (item) => (open ? sink.item(item) : (put(item), true)) };
     const stream = streaming(this.#proc, args, early);
     if (isErrno(stream)) this.#answer(id, stream, `${call}: ${stream}`);
     else {
       this.#streams.set(id, stream);
+      this.#counters.streams++;
       this.#write({ id, ret: { stream: true } });
       open = true;
-      for (const item of held) sink.item(item);
+      for (const item of held) sink.put(item);
     }
   }
 
   #endStream(id: Request['id'], value: object): void {
-    if (this.#streams.delete(id)) this.#write({ id, end: value });
+    if (!this.#streams.delete(id)) return;
+    this.#counters.streams--;
+    this.#write({ id, end: value });
   }
 
   #cancel(id: Request['id'], [which]: readonly unknown[]): void {
@@ -247,16 +361,23 @@ export class ControlClient implements Worker {
     this.#write({ id, ret: null });
   }
 
-  #finished(id: Request['id'], call: string, outcome: Outcome, size: number): void {
-    if (outcome instanceof Answer) this.#write({ id, ret: outcome.ret ?? null });
+  #finished(id: Request['id'], call: string, outcome: Outcome, cost: Cost): void {
+    if (this.#ended) return;
+    if (outcome instanceof LateAnswer) {
+      if (cost.bytes > SMALL) {
+        this.#late.push({ id, answer: outcome, cost });
+        return this.#more();
+      }
+      this.#write({ id, ret: outcome.make() });
+    } else if (outcome instanceof Answer) this.#write({ id, ret: outcome.ret ?? null });
     else if (outcome instanceof Refusal) this.#answer(id, outcome.err, outcome.message);
     else this.#answer(id, outcome, `${call}: ${outcome}`);
-    this.#freed(size);
+    this.#freed(cost);
   }
 
-  #failed(id: Request['id'], error: unknown, size: number): void {
+  #failed(id: Request['id'], error: unknown, cost: Cost): void {
     this.#threw(id, error);
-    this.#freed(size);
+    this.#freed(cost);
   }
 
   #threw(id: Request['id'], error: unknown): void {
@@ -270,11 +391,18 @@ export class ControlClient implements Worker {
     this.#write({ id, errno, message });
   }
 
-  /** A call has finished, whose request had `size` bytes: the one that had no room may follow. */
-  #freed(size: number): void {
+  /** A call has finished: the one that had no room may follow. */
+  #freed({ bytes, entries }: Cost): void {
     const full = this.#isFull();
     this.#outstanding--;
-    this.#held -= size;
+    this.#held -= bytes;
+    this.#entries -= entries;
+    this.#account();
     if (full && !this.#isFull()) this.#more();
   }
+}
+
+/** Nothing but blanks: passed over, as telnet's carriage return is. */
+function isBlank(line: Buffer): boolean {
+  return line.length < 8 && line.toString('latin1').trim() === '';
 }

@@ -1,6 +1,7 @@
 /** What came from a client and is not served yet: pieces, out of which complete lines are taken without copying the rest. */
 
 const LF = 10;
+const CR = 13;
 
 export class LineBuffer {
   /** Whether there is a complete line; bytes in all. */
@@ -31,15 +32,18 @@ export class LineBuffer {
     this.hasLine = false;
   }
 
-  /** The next complete line without its end, or null. */
+  /** The next complete line that is not empty, without its end; or null. */
   next(): Buffer | null {
     if (!this.hasLine) return null;
     const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
-    const at = bytes.indexOf(LF);
-    const rest = bytes.subarray(at + 1);
+    // Empty lines are no requests: however many there are, they are passed over at once.
+    let from = 0;
+    while (bytes[from] === LF || bytes[from] === CR) from++;
+    const at = bytes.indexOf(LF, from);
+    const rest = bytes.subarray(at < 0 ? from : at + 1);
     this.#pieces = rest.length === 0 ? [] : [rest];
     this.length = rest.length;
     this.hasLine = rest.includes(LF);
-    return bytes.subarray(0, at);
+    return at < 0 ? null : bytes.subarray(from, at);
   }
 }

@@ -4,6 +4,8 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Kernel } from '../kern/kernel.ts';
 import { ControlClient, ControlCounters } from './client.ts';
+import { CLIENTS_MAX } from './limits.ts';
+import { Reaper } from './reaper.ts';
 import { Turns } from './turns.ts';
 
 export interface ControlServer {
@@ -12,8 +14,6 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-/** Clients at one time. */
-const CLIENTS_MAX = 1024;
 /** Time for clients to read their last lines when the boot ends, in milliseconds. */
 const LINGER_MS = 200;
 /** Longest path of a UNIX socket in Linux, in bytes (sun_path without its end). */
@@ -25,6 +25,7 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
   await clearPath(file);
   const counters = new ControlCounters();
   const turns = new Turns(kernel.effects);
+  const reaper = new Reaper(turns);
   const clients = new Map<net.Socket, ControlClient>();
   let serial = 0;
   const server = net.createServer((socket) => {
@@ -38,10 +39,10 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
     }
     counters.clients++;
     socket.once('close', () => clients.delete(socket));
-    clients.set(socket, new ControlClient(kernel, socket, `ctl${serial++}`, counters, turns));
+    clients.set(socket, new ControlClient(kernel, socket, `ctl${serial++}`, counters, turns, reaper));
   });
   await listenPrivately(server, file);
-  const uncount = kernel.counters.add('control', counters);
+  const uncount = kernel.counters.add('control', counters, { gauges: ['membytes', 'streams'] });
   return {
     path: file,
     close: () =>
@@ -52,6 +53,7 @@ export async function startControl(kernel: Kernel, file: string): Promise<Contro
           client.shutdown();
           socket.destroySoon();
         }
+        reaper.finish();
         // Who has not read by then will not.
         setTimeout(() => {
           for (const socket of clients.keys()) socket.destroy();

@@ -184,6 +184,7 @@ const TEXT: Readonly<Record<string, string>> = {
     rcvgroup ! sent to a group
     rcvbadaddr ! sent to a group
     rcvbadopt segments with malformed options
+    minttl ! came further than the socket allows (IP_MINTTL)
     rcvpack segments of data in order
     rcvbyte bytes of data in order
     rcvoopack segments out of order
@@ -385,6 +386,7 @@ const TEXT: Readonly<Record<string, string>> = {
     oversized clients sent away for a line that is too long
     flooding clients sent away for too many unfinished calls
     nobufs clients sent away because all together held too much memory
+    streams = captures and other streams that are running
     membytes = bytes that clients hold here
     lostitems items of captures and events that clients did not read in time`,
 };

@@ -9,18 +9,21 @@ import {
   IPPROTO_IGMP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IP_DF,
   IP_HDR_LEN,
   IP_ID,
   IP_MF,
   IP_OFF,
   IP_OFFMASK,
   IP_PROTO,
+  IP_TTL,
   ipDst,
   ipHdrLen,
   ipLen,
   ipSrc,
   ipVersion,
 } from '../wire/ipv4.ts';
+import { TCP_HDR_LEN, tcpHdrLen } from '../wire/tcp.ts';
 import { UDP_HDR_LEN, UDP_LEN } from '../wire/udp.ts';
 import { icmpErrorText } from './icmptext.ts';
 import { TcpDissector } from './dissecttcp.ts';
@@ -29,6 +32,7 @@ import { ipv4Text } from './v4.ts';
 /** Offsets in the header of IPv6 (RFC 8200 §3). */
 const IP6_PLEN = 4;
 const IP6_NXT = 6;
+const IP6_HLIM = 7;
 const IP6_SRC = 8;
 const IP6_DST = 24;
 const IP6_HDR_LEN = 40;
@@ -43,12 +47,25 @@ export function linkText(bytes: Uint8Array, len: number): string {
   return `${macText(bytes, ETHER_SRC)} > ${macText(bytes, 0)}, length ${len}`;
 }
 
+export interface DissectOptions {
+  /** Absolute sequence numbers. */
+  readonly absolute?: boolean;
+  /** Protocol and length only (`-q`). */
+  readonly quiet?: boolean;
+  /** The fields of the IP header too (`-v`). */
+  readonly verbose?: boolean;
+}
+
 /** Keeps the first sequence numbers of connections, so that later ones are shown relative to them. */
 export class Dissector {
   readonly #tcp: TcpDissector;
+  readonly #quiet: boolean;
+  readonly #verbose: boolean;
 
-  constructor(absolute = false) {
+  constructor({ absolute = false, quiet = false, verbose = false }: DissectOptions = {}) {
     this.#tcp = new TcpDissector(absolute);
+    this.#quiet = quiet;
+    this.#verbose = verbose;
   }
 
   /** A frame of Ethernet. `len`: its length on the link, of which `bytes` may be the beginning. */
@@ -68,7 +85,11 @@ export class Dissector {
     if (b.length < IP6_HDR_LEN) return 'IP6 [|ip6]';
     const len = get16(b, IP6_PLEN);
     const body = b.subarray(IP6_HDR_LEN, IP6_HDR_LEN + len);
-    return `IP6 ${this.#transport(ipv6Text(b, IP6_SRC), ipv6Text(b, IP6_DST), b[IP6_NXT] ?? 0, body, len)}`;
+    const next = b[IP6_NXT] ?? 0;
+    const header = this.#verbose
+      ? `(hlim ${b[IP6_HLIM] ?? 0}, next-header ${protoName(next)} (${next}) payload length: ${len}) `
+      : '';
+    return `IP6 ${header}${this.#transport(ipv6Text(b, IP6_SRC), ipv6Text(b, IP6_DST), next, body, len)}`;
   }
 
   /** A packet of IP, of either version. */
@@ -86,14 +107,19 @@ export class Dissector {
     const proto = b[IP_PROTO] ?? 0;
     const len = total - hdrLen;
     const body = b.subarray(hdrLen, total);
+    const header = this.#verbose ? `${headerText(b)}\n    ` : '';
     if (offset !== 0)
-      return `IP ${src} > ${dst}: ${protoName(proto)} fragment, id ${get16(b, IP_ID)}, offset ${offset}, length ${len}`;
+      return `IP ${header}${src} > ${dst}: ${protoName(proto)} fragment, id ${get16(b, IP_ID)}, offset ${offset}, length ${len}`;
     const more = (field & IP_MF) !== 0 ? ` (fragment id ${get16(b, IP_ID)}, more follow)` : '';
-    return `IP ${this.#transport(src, dst, proto, body, len)}${more}`;
+    return `IP ${header}${this.#transport(src, dst, proto, body, len)}${more}`;
   }
 
   #transport(src: string, dst: string, proto: number, b: Uint8Array, len: number): string {
-    if (proto === IPPROTO_TCP) return this.#tcp.line(src, dst, b, len);
+    if (proto === IPPROTO_TCP && !this.#quiet) return this.#tcp.line(src, dst, b, len);
+    if (proto === IPPROTO_TCP) {
+      if (b.length < TCP_HDR_LEN) return `${src} > ${dst}: [|tcp]`;
+      return `${src}.${get16(b, 0)} > ${dst}.${get16(b, 2)}: tcp ${Math.max(0, len - tcpHdrLen(b, 0))}`;
+    }
     if (proto === IPPROTO_UDP) {
       if (b.length < UDP_HDR_LEN) return `${src} > ${dst}: [|udp]`;
       return `${src}.${get16(b, 0)} > ${dst}.${get16(b, 2)}: UDP, length ${Math.max(0, get16(b, UDP_LEN) - UDP_HDR_LEN)}`;
@@ -102,6 +128,16 @@ export class Dissector {
     if (proto === IPPROTO_ICMPV6) return `${src} > ${dst}: ICMP6, ${icmp6(b)}, length ${len}`;
     return `${src} > ${dst}: ${protoName(proto)}, length ${len}`;
   }
+}
+
+/** The fields of a header of IPv4, as `-v` shows them. */
+function headerText(b: Uint8Array): string {
+  const field = get16(b, IP_OFF);
+  const flags = [...((field & IP_DF) !== 0 ? ['DF'] : []), ...((field & IP_MF) !== 0 ? ['+'] : [])].join(', ') || 'none';
+  const proto = b[IP_PROTO] ?? 0;
+  const tos = (b[1] ?? 0).toString(16);
+  const where = `id ${get16(b, IP_ID)}, offset ${(field & IP_OFFMASK) << 3}, flags [${flags}]`;
+  return `(tos 0x${tos}, ttl ${b[IP_TTL] ?? 0}, ${where}, proto ${protoName(proto).toUpperCase()} (${proto}), length ${ipLen(b, 0)})`;
 }
 
 /** Messages of ICMPv6 (RFC 4443, 4861, 2710, 3810) by type. */

@@ -50,6 +50,11 @@ async function runWith(argv: readonly string[], options: ProgramOptions, shared:
         return;
       }
       const asJson = json || before.json === true;
+      const offline = await tool.runOffline?.({ json: asJson, screen, until: options.until }, words, opts);
+      if (typeof offline === 'number') {
+        status = offline;
+        return;
+      }
       const where = ctl ?? before.ctl;
       shared.client ??= await connect(findControl(where ?? env.NETMOD_CTL));
       const run = (inner: readonly string[]): Promise<number> => runWith(asJson ? ['--json', ...inner] : inner, options, shared);

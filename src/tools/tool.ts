@@ -25,6 +25,9 @@ export interface ToolContext {
   run(argv: readonly string[]): Promise<number>;
 }
 
+/** What a command has that needs no boot. */
+export type OfflineContext = Omit<ToolContext, 'client' | 'run'>;
+
 export interface Screen {
   /** A line, or several; ends with a newline always. */
   print(text: string): void;
@@ -50,6 +53,12 @@ export interface Tool {
   readonly ownDashes?: boolean;
   /** Declares options, and what `--help` says at its end. */
   define?(command: Command): void;
+  /** Runs without a boot where the options say so, and answers the exit status; null: a boot is needed. Before `run`. */
+  runOffline?(
+    context: OfflineContext,
+    words: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<number | null>;
   /** `words`: what is left on the command line; `options`: what `define` declared. Answers the exit status. */
   run(context: ToolContext, words: readonly string[], options: Readonly<Record<string, unknown>>): Promise<number>;
 }

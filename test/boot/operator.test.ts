@@ -3,7 +3,7 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addOperatorSide } from '../../src/boot/operator.ts';
 import { addLogSysctl } from '../../src/boot/tunables.ts';
 import { type RealEffects, realEffects } from '../../src/kern/effects/real.ts';
@@ -83,7 +83,7 @@ describe('the operator’s side of a boot', () => {
     expect(await proc.call('kldunload', 'y')).toBeNull();
   });
 
-  it('writes the ring on SIGUSR2, and says why it cannot', () => {
+  it('writes the ring on SIGUSR2, and says why it cannot', async () => {
     process.emit('SIGUSR2');
     expect(lines.at(-1)).toMatch(/ring_mb is 0/);
     kernel.sysctl.write('kern.capture.ring_mb', 1);
@@ -95,6 +95,8 @@ describe('the operator’s side of a boot', () => {
     pkt.bytes.fill(1, pkt.append(60), pkt.end);
     kernel.ifnets.byName('epair0a')?.transmit(pkt);
     process.emit('SIGUSR2');
+    // It is written in pieces, so that the stack goes on, and has its name when it is whole.
+    await vi.waitFor(() => expect(fs.existsSync(file)).toBe(true));
     const bytes = fs.readFileSync(file);
     expect(bytes.readUInt32LE(0)).toBe(0x0a0d0d0a);
     expect(bytes.includes('epair0a')).toBe(true);

@@ -139,6 +139,56 @@ describe('the control socket under load', () => {
     expect(times[times.length >> 1]).toBeLessThan(50);
   }, 120_000);
 
+  it('requests that are as dear as they may be leave the event loop to the others', async () => {
+    const poll = JSON.stringify({
+      id: 1,
+      call: 'poll',
+      args: [Array.from({ length: 1024 }, (_, fd) => ({ fd, events: ['in', 'out'] })), 0],
+    });
+    const shapes = `{"id":1,"call":"none","args":[${Array.from({ length: 3000 }, (_, i) => `{"k${i}":1}`).join()}]}`;
+    const padding = `{"id":1,"call":"send","args":[0,"${'='.repeat(380_000)}x"]}`;
+    const hostile = [poll, shapes, padding].map((line) => {
+      const socket = net.connect(file);
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.write(`${line}\n`.repeat(100));
+      return socket;
+    });
+    // The stack gets its turn between any two requests: however long each takes, few are served in one turn, and most turns have none.
+    const served = (): number => kernel.counters.get('control', 'requests') ?? 0;
+    let turns = 0;
+    let most = 0;
+    let before = served();
+    const first = before;
+    while (before < first + 60) {
+      await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, served() - before);
+      before = served();
+      turns++;
+    }
+    for (const socket of hostile) socket.destroy();
+    expect(most).toBeLessThanOrEqual(8);
+    expect(turns).toBeGreaterThan(2 * (before - first));
+  }, 60_000);
+
+  it('a client that dies with thousands of descriptors holds up nobody: they are closed by and by', async () => {
+    const heir = await connect(file);
+    for (let i = 0; i < 4000; i += 100)
+      await Promise.all(Array.from({ length: 100 }, (_, n) => heir.socket('inet', n % 2 === 0 ? 'stream' : 'dgram')));
+    const left = (): number => [...kernel.procs].reduce((sum, proc) => sum + proc.files.count(), 0);
+    const before = left();
+    expect(before).toBeGreaterThanOrEqual(4000);
+    heir.close();
+    // Turns of the event loop in which some were closed, and not all.
+    const seen = new Set<number>();
+    for (const until = performance.now() + 20_000; left() > before - 4000 && performance.now() < until;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.add(left());
+    }
+    expect(left()).toBe(before - 4000);
+    expect(seen.size).toBeGreaterThan(10);
+  }, 60_000);
+
   it('a client that does not read holds up nobody, and keeps little', async () => {
     const rude = net.connect(file);
     rude.pause();

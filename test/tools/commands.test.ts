@@ -87,6 +87,30 @@ describe.each(['inet', 'alt'] satisfies StackName[])('commands on %s', (stack) =
     }
   });
 
+  it('ifconfig shows an address that is still asked for (RFC 5227)', async () => {
+    await ok('sysctl net.inet.ip.dad_count=3');
+    await ok('ifconfig tap0 10.0.0.40/24 alias');
+    expect(await ok('ifconfig tap0')).toMatch(/inet 10\.0\.0\.40 netmask \S+ tentative\n/);
+    await ok('ifconfig tap0 10.0.0.40 -alias');
+    expect(await ok('ifconfig tap0')).not.toContain('10.0.0.40');
+    await ok('sysctl net.inet.ip.dad_count=0');
+  });
+
+  it('recvfrom says what the socket asked for (IP_RECVTTL), by name', async () => {
+    const boot = await lab.client();
+    const fd = await boot.socket('inet', 'dgram');
+    await boot.bind(fd, { addr: '0.0.0.0', port: 4300 });
+    await boot.setsockopt(fd, 'IPPROTO_IP', 'IP_RECVTTL', 1);
+    await boot.setsockopt(fd, 'IPPROTO_IP', 'IP_RECVDSTADDR', 1);
+    const host = await lab.client(1);
+    await host.sendto(await host.socket('inet', 'dgram'), bytes('x'), { addr: '10.0.0.2', port: 4300 });
+    const { control } = await boot.recvfrom(fd, 10);
+    expect(control).toEqual([
+      { level: 'IPPROTO_IP', type: 'IP_RECVDSTADDR', value: '10.0.0.2' },
+      { level: 'IPPROTO_IP', type: 'IP_RECVTTL', value: 64 },
+    ]);
+  });
+
   it('arp shows, sets and deletes', async () => {
     await ok('arp -s 10.0.0.9 2:0:0:0:0:9');
     expect(await ok('arp 10.0.0.9')).toBe('? (10.0.0.9) at 02:00:00:00:00:09 on tap0 permanent [ethernet]\n');

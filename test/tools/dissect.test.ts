@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Dissector, linkText } from '../../src/tools/dissect.ts';
-import { readFilter } from '../../src/tools/tcpdump.ts';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'));
 const ETHER = '020000000002 020000000001';
@@ -59,7 +58,7 @@ describe('the dissector', () => {
       );
     const [a, b] = ['0a000001', '0a000002'];
     for (const absolute of [false, true]) {
-      const dissector = new Dissector(absolute);
+      const dissector = new Dissector({ absolute });
       dissector.ip(segment(a, b, 'fffffff0', '00000000', '02'));
       dissector.ip(segment(b, a, '00000064', 'fffffff1', '12'));
       const line = dissector.ip(segment(a, b, 'fffffff1', '00000065', '18', '00'.repeat(32)));
@@ -98,22 +97,5 @@ describe('the dissector', () => {
       }),
       { numRuns: 5000 },
     );
-  });
-});
-
-describe('the filter language', () => {
-  const of = (text: string): object => readFilter(text.split(' ').filter(Boolean));
-  it('takes a protocol, a host, a port and a direction', () => {
-    expect(of('')).toEqual({});
-    expect(of('tcp port 80')).toEqual({ proto: 'tcp', port: 80 });
-    expect(of('host 10.0.0.1 and icmp and in')).toEqual({ host: '10.0.0.1', proto: 'icmp', direction: 'in' });
-    expect(of('proto 47')).toEqual({ proto: 47 });
-  });
-  it('refuses the rest, and what is there twice', () => {
-    expect(() => of('tcp or udp')).toThrow("'or' is not in the filter language");
-    expect(() => of('tcp udp')).toThrow('two values');
-    expect(() => of('prt 80')).toThrow("did you mean 'port'?");
-    expect(() => of('port')).toThrow('missing');
-    expect(() => of('port 70000')).toThrow('from 1 to 65535');
   });
 });

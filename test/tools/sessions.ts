@@ -1,7 +1,9 @@
 /**
  * The sessions of docs/reference/commands.md: commands and what they print, read from the page and compared but for numbers. A comment
- * `<!-- beside: ... -->` in front of a session names what happens meanwhile at the host's end.
+ * `<!-- beside: ... -->` in front of a session names what happens meanwhile at the host's end; `<!-- inet only: ... -->` says why a session
+ * looks different on another stack.
  */
+import type { StackName } from './support.ts';
 
 export interface Step {
   /** Without the leading `$ netmod`. */
@@ -13,6 +15,8 @@ export interface Session {
   /** Heading that it stands under. */
   readonly title: string;
   readonly beside: string | null;
+  /** Why it is not replayed on `alt`; null: it is. */
+  readonly inetOnly: string | null;
   readonly steps: readonly Step[];
   /** Lines of the page that the session's steps fill: from, and up to but without. */
   readonly from: number;
@@ -28,15 +32,17 @@ export function readSessions(page: string): Session[] {
   const lines = page.split('\n');
   let title = '';
   let beside: string | null = null;
+  let inetOnly: string | null = null;
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!;
     if (line.startsWith('## ')) title = line.slice(3);
     else if (line.startsWith('<!-- beside: ')) beside = line.slice('<!-- beside: '.length, -' -->'.length);
+    else if (line.startsWith('<!-- inet only: ')) inetOnly = line.slice('<!-- inet only: '.length, -' -->'.length);
     else if (line === '```console') {
       const from = at + 1;
       const to = lines.indexOf('```', from);
-      sessions.push({ title, beside, steps: readSteps(lines.slice(from, to)), from, to });
-      beside = null;
+      sessions.push({ title, beside, inetOnly, steps: readSteps(lines.slice(from, to)), from, to });
+      beside = inetOnly = null;
       at = to;
     }
   }
@@ -84,4 +90,12 @@ export function pageLines(printed: string): string[] {
         .replace(/\n$/, '')
         .split('\n')
         .map((line) => line.trimEnd());
+}
+
+/** What the page shows, on a boot of another stack: it says its own name. */
+export function onStack(text: string, stack: StackName): string {
+  return text
+    .replaceAll('netstack_inet', `netstack_${stack}`)
+    .replaceAll('- stack inet -', `- stack ${stack} -`)
+    .replaceAll('stack="inet"', `stack="${stack}"`);
 }

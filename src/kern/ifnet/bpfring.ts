@@ -1,6 +1,9 @@
 /**
  * The last frames of all interfaces, in one buffer of a fixed size: what to look at when something has just gone wrong. The newest
  * frames push out the oldest. A record is a head of 32 bytes, the reason of a drop, and the frame's bytes.
+ *
+ * Frames are numbered as they come. Who reads keeps a cursor, which is a number and a place: the ring is read where it lies, and a reader
+ * that is overtaken knows by the numbers how many frames it missed.
  */
 import type { Errno } from '../errno.ts';
 import type { BpfDesc, BpfFrame, BpfOptions } from './bpf.ts';
@@ -31,10 +34,28 @@ export interface RingFrame {
   readonly drop: string | null;
 }
 
+/** A reader's place in the ring: from the oldest frame on, up to the newest that was there when it was opened. */
+export class RingCursor {
+  /** Frames that were pushed out of the ring before they were read. */
+  missed = 0;
+  /** Of the next frame: its number, and where its record is. */
+  seq: number;
+  at: number;
+  /** Number of the first frame that is not read any more. */
+  readonly end: number;
+
+  constructor(seq: number, at: number, end: number) {
+    this.seq = seq;
+    this.at = at;
+    this.end = end;
+  }
+}
+
 export class BpfRing {
-  /** Frames that are in it; frames that were too long for it. */
+  /** Frames that are in it; frames that were too long for it; frames that readers did not get to in time. */
   count = 0;
   lost = 0;
+  missed = 0;
   readonly #open: (options: BpfOptions) => BpfDesc | Errno;
   #desc: BpfDesc | null = null;
   #bytes = new Uint8Array(0);
@@ -42,6 +63,8 @@ export class BpfRing {
   /** The oldest record, and where the next one goes. */
   #head = 0;
   #tail = 0;
+  /** Number of the oldest frame. */
+  #first = 0;
 
   constructor(open: (options: BpfOptions) => BpfDesc | Errno) {
     this.#open = open;
@@ -72,6 +95,7 @@ export class BpfRing {
   }
 
   clear(): void {
+    this.#first += this.count;
     this.count = 0;
     this.#head = this.#tail = 0;
   }
@@ -108,6 +132,7 @@ export class BpfRing {
 
   #forget(): void {
     this.#head = this.#next(this.#head);
+    this.#first++;
     this.count--;
   }
 
@@ -131,9 +156,25 @@ export class BpfRing {
     this.#bytes.set(frame.bytes.subarray(0, frame.caplen), at + HEAD + drop.length);
   }
 
-  /** The frames, the oldest first. */
-  *frames(): Generator<RingFrame> {
-    for (let i = 0, at = this.#head; i < this.count; i++, at = this.#next(at)) yield this.#read(at);
+  /** A reader of what is in the ring now. */
+  cursor(): RingCursor {
+    return new RingCursor(this.#first, this.#head, this.#first + this.count);
+  }
+
+  /** The frame at a cursor, which moves on; null at its end. The frame's bytes are the ring's, and good until the next one comes. */
+  read(cursor: RingCursor): RingFrame | null {
+    const behind = Math.min(this.#first, cursor.end) - cursor.seq;
+    if (behind > 0) {
+      cursor.missed += behind;
+      this.missed += behind;
+      cursor.seq += behind;
+      cursor.at = this.#head;
+    }
+    if (cursor.seq === cursor.end) return null;
+    const { at } = cursor;
+    // A frame that is to be read still is in the ring already, so its place is known now.
+    if (++cursor.seq < cursor.end) cursor.at = this.#next(at);
+    return this.#read(at);
   }
 
   #read(at: number): RingFrame {

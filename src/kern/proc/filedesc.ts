@@ -37,6 +37,16 @@ export class FdTable {
     return file;
   }
 
+  /** Removes the highest open descriptor; null: none is open. */
+  pop(): File | null {
+    while (this.#files.length > 0) {
+      const file = this.remove(this.#files.length - 1);
+      this.#files.length--;
+      if (file !== null) return file;
+    }
+    return null;
+  }
+
   count(): number {
     return this.#open;
   }

@@ -55,6 +55,19 @@ export class Proc {
     this.closeAll();
   }
 
+  /** `exit` in parts, for who has not the time for all descriptors at once: closes at most `max`. True: it has exited. */
+  exitSome(max: number): boolean {
+    this.#exited = true;
+    for (let closed = 0; closed < max; closed++) {
+      const file = this.files.pop();
+      if (file === null) break;
+      void closeFile(file, false);
+    }
+    if (this.files.count() > 0) return false;
+    this.kernel.procs.delete(this);
+    return true;
+  }
+
   /** Closes all descriptors, as `exit` does; the process lives on. Returns how many there were. */
   closeAll(): number {
     const files = this.files.entries();
