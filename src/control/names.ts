@@ -6,6 +6,7 @@ import * as ifioctl from '../kern/ifnet/ifioctl.ts';
 import * as neighioctl from '../kern/ifnet/neighioctl.ts';
 import * as calls from '../kern/socket/calls.ts';
 import { AF_INET, AF_INET6, AF_LOCAL, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM } from '../kern/socket/protosw.ts';
+import * as sendrecv from '../kern/socket/sendrecv.ts';
 import * as soconst from '../kern/socket/soconst.ts';
 import * as soioctl from '../kern/socket/soioctl.ts';
 
@@ -24,7 +25,7 @@ const tableOf = (entries: Readonly<Record<string, number>>): NameTable => new Ma
 
 export const DOMAINS = tableOf({ local: AF_LOCAL, unix: AF_LOCAL, inet: AF_INET, inet6: AF_INET6 });
 export const TYPES = tableOf({ stream: SOCK_STREAM, dgram: SOCK_DGRAM, raw: SOCK_RAW, seqpacket: SOCK_SEQPACKET });
-export const MSG_FLAGS = numbersOf(calls, /^MSG_/);
+export const MSG_FLAGS = numbersOf(sendrecv, /^MSG_/);
 export const IOCTLS: ReadonlyMap<string, number> = new Map([
   ...numbersOf(ifioctl, /^SIOC/),
   ...numbersOf(neighioctl, /^SIOC/),

@@ -32,7 +32,7 @@ export interface KernEvents {
   /** Administratively up or down. */
   ifnet_event: [ifp: Ifnet, state: 'up' | 'down'];
   iflladdr_event: [ifp: Ifnet];
-  /** An address was added to or taken from an interface by an ioctl. */
+  /** An address was added to or taken from an interface by an ioctl; one that was asked for before (RFC 5227) is in use now. */
   ifaddr_event: [ifp: Ifnet];
   /** A route was added or deleted by an ioctl. */
   rtentry_event: [action: 'add' | 'delete', route: RtReq];

@@ -2,7 +2,8 @@
 import { EventEmitter } from 'node:events';
 import { type Errno, isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { sobind, soclose, soconnect, socreate, sopeeraddr, sosendto, sosockaddr, sotakeerror } from '../kern/socket/calls.ts';
+import { sobind, soclose, soconnect, socreate, sopeeraddr, sosockaddr, sotakeerror } from '../kern/socket/calls.ts';
+import { sosendto } from '../kern/socket/sendrecv.ts';
 import { AF_INET, AF_INET6, SOCK_DGRAM, type SockAddr } from '../kern/socket/protosw.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { type AddressInfo, addressInfo, anyAddr, familyOf, infoOf, parseSockAddr, placeOf } from './address.ts';

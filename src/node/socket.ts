@@ -15,11 +15,11 @@ import {
   soconnect,
   socreate,
   sopeeraddr,
-  soreceive,
   soshutdown,
   sosockaddr,
   sotakeerror,
 } from '../kern/socket/calls.ts';
+import { soreceive } from '../kern/socket/sendrecv.ts';
 import { SOCK_STREAM, type SockAddr } from '../kern/socket/protosw.ts';
 import { SS_CANTRCVMORE, SS_ISCONNECTED, type Socket } from '../kern/socket/socket.ts';
 import { type AddressInfo, familyOf, infoOf, placeOf } from './address.ts';

@@ -1,6 +1,6 @@
 /** One write of a stream on its way into `so.snd`: the chunks, how far they have got, and whom to tell. */
 import { type Errno, isErrno } from '../kern/errno.ts';
-import { sosend } from '../kern/socket/calls.ts';
+import { sosend } from '../kern/socket/sendrecv.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 
 export type Done = (err?: Error | null) => void;

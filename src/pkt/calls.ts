@@ -3,7 +3,7 @@
  * once or as a promise if it blocks, and says what is wrong with what it filled in.
  */
 import { type Errno, type Result, isErrno } from '../kern/errno.ts';
-import { MSG_OOB, MSG_PEEK, MSG_TRUNC } from '../kern/socket/calls.ts';
+import { MSG_OOB, MSG_PEEK, MSG_TRUNC } from '../kern/socket/sendrecv.ts';
 import { MSG_FASTOPEN } from './constants.ts';
 import { SOCK_DGRAM } from '../kern/socket/protosw.ts';
 import type { MaybePromise } from '../kern/proc/proc.ts';

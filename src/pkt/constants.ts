@@ -4,22 +4,8 @@
  */
 import { ERRNO } from '../kern/errno.ts';
 import { F_GETFL, F_SETFL, O_NONBLOCK, O_RDWR, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../kern/proc/syscalls.ts';
-import {
-  MSG_DONTROUTE,
-  MSG_DONTWAIT,
-  MSG_NOSIGNAL,
-  MSG_OOB,
-  MSG_PEEK,
-  MSG_TRUNC,
-  MSG_WAITALL,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLNVAL,
-  POLLOUT,
-  POLLPRI,
-  POLLRDHUP,
-} from '../kern/socket/calls.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP } from '../kern/socket/calls.ts';
+import { MSG_DONTROUTE, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL } from '../kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../kern/socket/protosw.ts';
 import * as so from '../kern/socket/soconst.ts';
 import { FIONREAD, FIONWRITE, SIOCATMARK } from '../kern/socket/soioctl.ts';
@@ -46,6 +32,7 @@ const TCP: Readonly<Record<string, number>> = {
   TCP_UTO: 16_385,
   IP_TOS: 3,
   IP_TTL: 4,
+  IP_MINTTL: 66,
 };
 
 export const CONSTANTS: ReadonlyMap<string, number> = new Map<string, number>([

@@ -4,7 +4,7 @@
  */
 import { isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { sosendref } from '../kern/socket/calls.ts';
+import { sosendref } from '../kern/socket/sendrecv.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { StreamService } from './service.ts';
 
@@ -29,7 +29,7 @@ function chargenText(): Uint8Array {
   return text;
 }
 
-/** `so.data` is the position in the period of the byte that is sent next. */
+/** `so.data` is the position in the text of the byte that is sent next. */
 export class Chargen extends StreamService {
   readonly #text = chargenText();
 

@@ -4,7 +4,7 @@
  */
 import { type Errno, isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { soreceive, sosend, sosendto } from '../kern/socket/calls.ts';
+import { soreceive, sosend, sosendto } from '../kern/socket/sendrecv.ts';
 import type { SockAddr } from '../kern/socket/protosw.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { DgramService, StreamService } from './service.ts';

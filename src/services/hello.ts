@@ -5,7 +5,7 @@
  */
 import { isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { soreceive, sosend } from '../kern/socket/calls.ts';
+import { soreceive, sosend } from '../kern/socket/sendrecv.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { StreamService } from './service.ts';
 

@@ -5,7 +5,8 @@
 import { type Errno, isErrno } from '../kern/errno.ts';
 import { Callout } from '../kern/callout.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { soabort, soaccept, sobind, soclose, socreate, solisten, soreceive } from '../kern/socket/calls.ts';
+import { soabort, soaccept, sobind, soclose, socreate, solisten } from '../kern/socket/calls.ts';
+import { soreceive } from '../kern/socket/sendrecv.ts';
 import { NO_HANDLER, SocketHandler } from '../kern/socket/handler.ts';
 import { SOCK_DGRAM, SOCK_STREAM, type SockAddr } from '../kern/socket/protosw.ts';
 import { SS_CANTRCVMORE, type Socket } from '../kern/socket/socket.ts';

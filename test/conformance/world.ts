@@ -21,12 +21,9 @@ import {
   solisten,
   sopeeraddr,
   sopoll,
-  soreceive,
-  soreceivefrom,
-  sosend,
-  sosendto,
   sosockaddr,
 } from '../../src/kern/socket/calls.ts';
+import { soreceive, soreceivefrom, sosend, sosendto } from '../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM, type SockAddr } from '../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import { type InetSockAddr, sockAddr } from '../../src/wire/addr.ts';

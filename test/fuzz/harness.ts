@@ -9,17 +9,8 @@ import { SimRandom, SimWorld } from '../../src/kern/effects/sim.ts';
 import { isErrno } from '../../src/kern/errno.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { ModuleSpec } from '../../src/kern/module.ts';
-import {
-  soaccept,
-  sobind,
-  soclose,
-  socreate,
-  solisten,
-  soreceive,
-  soreceivefrom,
-  sosend,
-  sosendto,
-} from '../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, socreate, solisten } from '../../src/kern/socket/calls.ts';
+import { soreceive, soreceivefrom, sosend, sosendto } from '../../src/kern/socket/sendrecv.ts';
 import { SocketHandler } from '../../src/kern/socket/handler.ts';
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from '../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';

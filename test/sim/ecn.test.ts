@@ -15,6 +15,8 @@ interface Run {
   readonly told: TcpInfo;
   readonly marked: number;
   readonly drops: number;
+  /** Until the last byte was acknowledged. */
+  readonly ms: number;
   readonly stat: (name: string) => number;
   readonly left: string[];
 }
@@ -24,9 +26,10 @@ function stream(
   enable: readonly [number, number],
   conditions: { markFrames?: number; markPercent?: number; queueFrames?: number },
   seed = 1,
+  cc = 'cubic',
 ): Run {
   const sim = new Simulation({ seed });
-  const a = sim.host('a', { env: { 'net.inet.tcp.ecn.enable': String(enable[0]) } });
+  const a = sim.host('a', { env: { 'net.inet.tcp.ecn.enable': String(enable[0]), 'net.inet.tcp.cc.algorithm': cc } });
   const b = sim.host('b', { env: { 'net.inet.tcp.ecn.enable': String(enable[1]) } });
   const cable = sim.link(a, b, { rateBps: 20e6, delayMs: 10, queueFrames: 200, ...conditions });
   const listener = listen(b, PORT);
@@ -39,6 +42,7 @@ function stream(
     return server.got === BYTES && sim.nowMs() > 0 && (clientSo.pcb as Tcb).sndUna === (clientSo.pcb as Tcb).sndMax;
   }, 60_000);
   expect(done).toBe(true);
+  const ms = sim.nowMs();
   const info = tcpInfo(clientSo.pcb as Tcb);
   const told = tcpInfo(serverSo.pcb as Tcb);
   client.close();
@@ -50,6 +54,7 @@ function stream(
     told,
     marked,
     drops: queuefull,
+    ms,
     stat: (name) => a.kernel.counters.get('tcp', name) ?? 0,
     left: leftAfterAll(sim),
   };
@@ -98,4 +103,28 @@ it('without ECN nothing is marked, and the queue is full until it drops', () => 
   const { info, marked, drops } = stream([0, 0], { markFrames: 30, queueFrames: 40 });
   expect([info.options.includes('ecn'), marked]).toEqual([false, 0]);
   expect(drops).toBeGreaterThan(0);
+});
+
+describe('bbr', () => {
+  it.each([
+    [[1, 2], 'ecn'],
+    [[3, 4], 'accecn'],
+  ] as const)('net.inet.tcp.ecn.enable %j: marks lower what is in flight, and the line stays full', (enable, option) => {
+    const { info, marked, drops, ms, stat, left } = stream(enable, { markFrames: 30 }, 1, 'bbr');
+    expect([info.congestion, info.options.includes(option)]).toEqual(['bbr', true]);
+    expect(stat('ecn_rcwnd')).toBeGreaterThan(0);
+    // Startup alone overshoots: unanswered, 280 segments are marked.
+    expect(marked).toBeLessThan(120);
+    expect(ms).toBeLessThan(2000);
+    expect([drops, info.total_retrans]).toEqual([0, 0]);
+    expect(left).toEqual([]);
+  });
+
+  it('where the queue always marks, no more stays in flight than the path holds', () => {
+    const { info, ms } = stream([3, 4], { markFrames: 2 }, 1, 'bbr');
+    // 20 Mbit/s in 20 ms are 50,000 bytes.
+    expect(info.snd_cwnd).toBeLessThan(50_000);
+    // Unpaced windows (cubic) take 13 s here.
+    expect(ms).toBeLessThan(7000);
+  });
 });

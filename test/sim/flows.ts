@@ -12,12 +12,10 @@ import {
   soconnect,
   socreate,
   solisten,
-  soreceive,
-  sosend,
-  sosendref,
   soshutdown,
   sotakeerror,
 } from '../../src/kern/socket/calls.ts';
+import { soreceive, sosend, sosendref } from '../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_STREAM } from '../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import type { SimHost } from '../../src/sim/host.ts';

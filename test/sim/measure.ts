@@ -1,5 +1,6 @@
 /** Measurements in simulated time: how much a connection carries, and how connections share a bottleneck. */
-import { soclose, soreceive, sosend } from '../../src/kern/socket/calls.ts';
+import { soclose } from '../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../src/kern/socket/sendrecv.ts';
 import { isErrno } from '../../src/kern/errno.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import { Simulation } from '../../src/sim/simulation.ts';

@@ -8,7 +8,8 @@ import {
   SIOCGIFADDR,
   SIOCGIFCONF,
 } from '../../src/kern/ifnet/ifioctl.ts';
-import { sobind, sosendto } from '../../src/kern/socket/calls.ts';
+import { sobind } from '../../src/kern/socket/calls.ts';
+import { sosendto } from '../../src/kern/socket/sendrecv.ts';
 import { netmodModule as alt } from '../../src/stacks/alt/module.ts';
 import { inetModule } from '../../src/stacks/inet/inetmodule.ts';
 import { addrToString, parsePrefix } from '../../src/wire/addrtext.ts';
@@ -66,6 +67,28 @@ describe.each([
     expect(times[3]! - times[2]!).toBeGreaterThanOrEqual(2000);
     expect(times[4]! - times[3]!).toBeGreaterThanOrEqual(2000);
     expect([host.count('arp', 'txprobes'), host.count('arp', 'dadconflicts')]).toEqual([3, 0]);
+  });
+
+  it('who listens for changes of addresses hears when it is in use', () => {
+    const host = boot();
+    const heard: string[] = [];
+    host.kernel.events.on('ifaddr_event', (ifp) => heard.push(`${ifp.name()} ${shown(host).join()}`));
+    host.addAddr(host.ifp, `${OUR_IP}/24`);
+    host.run(LONGEST_MS);
+    expect(heard.at(-1)).toBe(`${host.ifp.name()} ${OUR_IP}/24`);
+  });
+
+  it('is forgotten with its interface', () => {
+    const host = boot();
+    host.addAddr(host.ifp, `${OUR_IP}/24`);
+    host.run(1500);
+    host.sent();
+    const heard: string[] = [];
+    host.kernel.events.on('ifaddr_event', (ifp) => heard.push(ifp.name()));
+    expect(host.kernel.ifnets.detach(host.ifp)).toBeNull();
+    host.run(2 * LONGEST_MS);
+    expect([shown(host), host.sent(), heard]).toEqual([[], [], []]);
+    expect(host.world.lines.filter((l) => l.level === 'error')).toEqual([]);
   });
 
   it('the times differ from host to host', () => {

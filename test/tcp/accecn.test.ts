@@ -1,6 +1,7 @@
 /** AccECN (RFC 9768): negotiation with all its fallbacks, the ACE counter, the option, and what is done about paths that tamper. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { soaccept, sosendconnect } from '../../src/kern/socket/calls.ts';
+import { soaccept } from '../../src/kern/socket/calls.ts';
+import { sosendconnect } from '../../src/kern/socket/sendrecv.ts';
 import type { SegmentOptions } from '../support/segments.ts';
 import { ipv4, sockAddr } from '../../src/wire/addr.ts';
 import { type HarnessOptions, PEER_IP, Peer, type Say, TcpHarness, bytes, ok } from './harness.ts';
@@ -378,6 +379,22 @@ describe('the receiver', () => {
     expect(p.recv({ len: 500 }).opts.accecn).toEqual([0, 101]);
   });
 
+  it('§3.2.3.2.2: data that is sent again goes without it, the next ACK has it', () => {
+    const p = served();
+    p.write(500);
+    p.recv({ len: 500 });
+    const ms = p.wait(5000);
+    p.recv({ len: 500 });
+    t.run(2 * ms - 20);
+    p.sendData(100, { flags: ACE[5], tos: ECT0 });
+    p.recvNothing();
+    t.run(25);
+    expect(p.recv({ len: 500, ack: 101 }).opts.accecn).toBeUndefined();
+    p.sendData(1, { flags: ACE[5] });
+    t.run(50);
+    expect(p.recv({ ack: 102 }).opts.accecn).toEqual([0, 101]);
+  });
+
   it('§3.2.3.2.2: when everything that was acknowledged with it comes again, it stays away', () => {
     const p = served();
     p.sendData(1000, { flags: ACE[5], tos: ECT0 });
@@ -390,6 +407,26 @@ describe('the receiver', () => {
     p.sendData(1000, { flags: ACE[5], tos: ECT0 });
     t.run(50);
     expect(p.recv({}).opts.accecn).toBeUndefined();
+  });
+
+  it('probes of our closed window are no sign that the option gets lost', () => {
+    const p = served();
+    p.setopt(0xffff, 0x1002, 4000);
+    while (p.info().rcv_wnd > 0) {
+      p.sendData(Math.min(1000, p.info().rcv_wnd), { flags: ACE[5], tos: ECT0 });
+      t.run(50);
+      p.recvAll();
+    }
+    for (let i = 0; i < 4; i++) {
+      p.send({ data: 1, flags: ACE[5] });
+      expect(p.recv({}).win).toBe(0);
+    }
+    p.read();
+    t.run(50);
+    p.recvAll();
+    p.sendData(1000, { flags: ACE[5], tos: ECT0 });
+    t.run(50);
+    expect(p.recv({}).opts.accecn).toBeDefined();
   });
 
   it('TIME_WAIT and keep-alive probes go on saying the counter', () => {
@@ -444,6 +481,16 @@ describe('the sender', () => {
     p.recvAll();
     t.run(10);
     p.send({ ack: 1, flags: ACE[6] });
+    expect(p.info().delivered_ce).toBe(1);
+  });
+
+  it('of two such ACKs with one timestamp only the first counts: which was sent first nobody knows', () => {
+    const p = served({ flags: ACE[2] }, { ...SACK, ts: [1, 0] });
+    p.write(40_000);
+    p.recvAll();
+    t.run(10);
+    p.send({ ack: 1, flags: ACE[6] });
+    p.send({ ack: 1, flags: ACE[5] });
     expect(p.info().delivered_ce).toBe(1);
   });
 
@@ -518,6 +565,14 @@ describe('the sender', () => {
     expect(p.info().delivered_ce_bytes).toBe(0);
   });
 
+  it('§3.2.3.2.4: a peer whose options are not believed may have gone round, as one without them', () => {
+    const p = served({ flags: ACE[2], opts: { accecn: [0, 0, 0, 0] } });
+    p.write(10_000);
+    p.recvAll();
+    p.send({ ack: 10_001, flags: ACE[6] });
+    expect(p.info().delivered_ce).toBe(9);
+  });
+
   it('§3.2.3.2.5: bytes with CE and no packet: the feedback is forged, nothing is marked any more', () => {
     const p = served({ flags: ACE[2], opts: { accecn: [0, 1, 0, 1] } });
     p.write(20_000);
@@ -529,6 +584,16 @@ describe('the sender', () => {
     p.write(1000);
     p.send({ ack: 10_001, flags: ACE[5] });
     expect(p.recvAll().at(-1)?.tos).toBe(0);
+  });
+
+  it('§3.2.3.2.5: of small segments there may have been eight: then ACE went round', () => {
+    const p = served({ flags: ACE[2], opts: { accecn: [0, 1, 0, 1] } });
+    p.setopt(6, 1, 1);
+    for (let i = 0; i < 9; i++) p.write(100);
+    p.recvAll();
+    p.send({ ack: 101, flags: ACE[5], opts: { accecn: [0, 101, 0] } });
+    p.send({ ack: 901, flags: ACE[5], opts: { accecn: [0, 101, 800] } });
+    expect([p.info().delivered_ce, t.stat('ace_mangled')]).toEqual([8, 0]);
   });
 
   it('§3.2.2.3: round trips in which every packet is marked are no congestion: nothing is marked, no feedback believed', () => {

@@ -12,10 +12,11 @@ beforeEach(() => {
 afterEach(() => t.close());
 
 /** The peer's end of a path that drops IP packets over `mtu` bytes in silence, for `ms`. What arrived, in order of arrival. */
-function path(p: Peer, mtu: number, ms: number, cut = false): Got[] {
+function path(p: Peer, mtu: number, ms: number, cut = false, sack = false): Got[] {
   const arrived: Got[] = [];
   const end = t.sim.nowMs() + ms;
   let have = p.ack;
+  const early = new Map<number, number>();
   while (t.sim.nowMs() < end) {
     t.run(1);
     for (const s of p.recvAll()) {
@@ -24,7 +25,14 @@ function path(p: Peer, mtu: number, ms: number, cut = false): Got[] {
       arrived.push(s);
       if (s.seq <= have && s.seq + s.data.length > have) {
         have = s.seq + s.data.length;
+        while (early.has(have)) have = early.get(have) as number;
         p.send({ ack: have });
+      } else if (s.seq > have) {
+        early.set(s.seq, s.seq + s.data.length);
+        const [low] = [...early.keys()].filter((seq) => seq > have).sort((a, b) => a - b);
+        let high = low as number;
+        while (early.has(high)) high = early.get(high) as number;
+        p.send(sack ? { ack: have, opts: { sack: [[p.irs + (low as number), p.irs + high]] } } : { ack: have });
       } else p.send({ ack: have });
     }
   }
@@ -111,21 +119,19 @@ describe('a black hole', () => {
     expect([t.stat('pmtudprobe'), t.stat('pmtudprobeok'), t.stat('pmtudprobelost')]).toEqual([1, 1, 0]);
   });
 
-  it('a small segment is no probe: what was not tried is not found to be wide enough', () => {
+  it('no probe goes with less behind it than shows a loss', () => {
     t.sysctl('pmtud_probe_interval', 60_000);
     const p = sender();
     p.write(5000);
     path(p, 1300, 30_000);
     t.run(60_000);
-    // All of it is in flight in the small size when its first ACK comes; what follows is no full segment.
-    p.write(5000);
-    path(p, 1300, 1000);
-    p.write(100);
-    path(p, 1300, 1000);
-    p.write(5000);
-    path(p, 1300, 10_000);
+    for (let i = 0; i < 5; i++) {
+      p.write(5000);
+      path(p, 1300, 1000);
+    }
     expect(p.info()).toMatchObject({ snd_mss: 1200, unacked: 0 });
-    expect([t.stat('pmtudprobeok'), t.stat('pmtudprobelost'), t.stat('pmtudblackhole')]).toEqual([0, 1, 1]);
+    expect(t.stat('pmtudprobe')).toBe(0);
+    expect(t.stat('rexmttimeo')).toBe(2);
   });
 
   it('each step is taken in its time, also where the route is looked up again then', () => {
@@ -136,20 +142,74 @@ describe('a black hole', () => {
     expect(p.info()).toMatchObject({ unacked: 0, snd_mss: 536, bytes_acked: 5000 });
   });
 
-  it('a probe upward that is lost costs one timeout, and the next waits twice as long', () => {
+  /** A connection that has found 1200 bytes, with a window of many segments, and its probe due with the next ACK. */
+  function settled(options: { mss: number; sackPermitted?: boolean }): Peer {
     t.sysctl('pmtud_probe_interval', 60_000);
-    const p = sender();
+    const p = t.established(options);
+    p.ack = 1;
     p.write(5000);
     path(p, 1300, 30_000);
+    for (let i = 0; i < 4; i++) {
+      p.write(20_000);
+      path(p, 1300, 2000, false, 'sackPermitted' in options);
+    }
     t.run(60_000);
-    p.write(30_000);
-    path(p, 1300, 10_000);
+    // What is out of order when the time comes is no moment to try.
+    p.write(1200);
+    path(p, 1300, 1000);
     expect(p.info()).toMatchObject({ snd_mss: 1200, unacked: 0 });
-    expect([t.stat('pmtudprobe'), t.stat('pmtudprobelost')]).toEqual([1, 1]);
+    expect(t.stat('pmtudprobe')).toBe(0);
+    return p;
+  }
+
+  it.each([
+    ['with SACK', { mss: 1460, sackPermitted: true }],
+    ['without', { mss: 1460 }],
+  ] as const)('RFC 4821 §7.6.2: a lost probe is one segment, and costs neither a timeout nor window, %s', (_how, options) => {
+    const p = settled(options);
+    const before = p.info();
+    const timeouts = t.stat('rexmttimeo');
+    p.write(30_000);
+    const arrived = path(p, 1300, 900, false, 'sackPermitted' in options);
+    expect([t.stat('pmtudprobe'), t.stat('pmtudprobelost'), t.stat('pmtudprobeok')]).toEqual([1, 1, 0]);
+    expect(p.info()).toMatchObject({ snd_mss: 1200, unacked: 0, ca_state: 'open', total_retrans: before.total_retrans + 2 });
+    expect(p.info().snd_cwnd).toBeGreaterThanOrEqual(before.snd_cwnd);
+    expect(p.info().snd_ssthresh).toBe(before.snd_ssthresh);
+    expect([t.stat('rexmttimeo'), t.stat('fastrexmit')]).toEqual([timeouts, 0]);
+    expect(Math.max(...arrived.map((s) => s.data.length))).toBe(1200);
+    // The next waits twice as long.
     t.run(70_000);
     p.write(30_000);
-    path(p, 1300, 5000);
+    path(p, 1300, 2000, false, 'sackPermitted' in options);
     expect(t.stat('pmtudprobe')).toBe(1);
+    t.run(60_000);
+    for (let i = 0; i < 2; i++) {
+      p.write(30_000);
+      path(p, 1500, 2000, false, 'sackPermitted' in options);
+    }
+    expect([t.stat('pmtudprobe'), t.stat('pmtudprobeok'), p.info().snd_mss]).toEqual([2, 1, 1460]);
+  });
+
+  it('all segments are of the old size until the probe is acknowledged', () => {
+    const p = settled({ mss: 1460, sackPermitted: true });
+    p.write(30_000);
+    const sent = p.recvAll().map((s) => s.data.length);
+    expect([sent[0], new Set(sent.slice(1))]).toEqual([1460, new Set([1200])]);
+    p.send({ ack: p.ack + 1460 });
+    expect(p.info().snd_mss).toBe(1460);
+  });
+
+  it('a loss beside the probe is congestion', () => {
+    const p = settled({ mss: 1460, sackPermitted: true });
+    const una = p.ack;
+    p.write(30_000);
+    const sent = p.recvAll();
+    expect(sent.length).toBeGreaterThanOrEqual(7);
+    // The probe and the segment behind it.
+    const from = una + 1460 + 1200;
+    p.send({ ack: una, opts: { sack: [[p.irs + from, p.irs + from + 4800]] } });
+    t.run(20);
+    expect([t.stat('fastrexmit'), p.info().ca_state]).toEqual([1, 'recovery']);
   });
 });
 

@@ -1,7 +1,8 @@
 /** Closing (RFC 9293 §3.6, §3.10.4, §3.10.5; RFC 1122 §4.2.2.13): half close, both at once, aborts, what is unread, FINs that are lost. */
 import { sosndlimits } from '../../src/kern/socket/sobuf.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { soabort, soclose, sosend, soshutdown } from '../../src/kern/socket/calls.ts';
+import { soabort, soclose, soshutdown } from '../../src/kern/socket/calls.ts';
+import { sosend } from '../../src/kern/socket/sendrecv.ts';
 import { SocketHandler } from '../../src/kern/socket/handler.ts';
 import { SOL_SOCKET, SO_LINGER } from '../../src/kern/socket/soconst.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';

@@ -2,7 +2,7 @@
 import { sorcvlimits } from '../../src/kern/socket/sobuf.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SocketHandler } from '../../src/kern/socket/handler.ts';
-import { sosend } from '../../src/kern/socket/calls.ts';
+import { sosend } from '../../src/kern/socket/sendrecv.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import { type Peer, TcpHarness, bytes } from './harness.ts';
 

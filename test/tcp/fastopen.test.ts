@@ -1,6 +1,7 @@
 /** TCP Fast Open (RFC 7413), server and client: cookies, data in the SYN, the limits, and what happens when it does not get through. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { soaccept, sobind, soclose, solisten, sosend, sosendconnect, soshutdown } from '../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, solisten, soshutdown } from '../../src/kern/socket/calls.ts';
+import { sosend, sosendconnect } from '../../src/kern/socket/sendrecv.ts';
 import { sosetopt } from '../../src/kern/socket/sockopt.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import { ipv4, sockAddr } from '../../src/wire/addr.ts';
@@ -84,6 +85,30 @@ describe('the server', () => {
     p.recvNothing();
     t.run(10_000);
     p.recvNothing();
+  });
+
+  it.each([
+    ['SECN', 'SAC', 2],
+    ['S', 'SAC', 0],
+    ['SEC', 'RA', -1],
+  ])('RFC 9768 §3.1.5: a client with AccECN whose SYN comes again as %s gets %s', (again, answer, tos) => {
+    t.sysctl('ecn.enable', 4);
+    const head = fastListener();
+    const cookie = cookieOf(head);
+    const p = t.peer();
+    const opts = { mss: 1460, fastopen: cookie };
+    p.send({ flags: 'SECN', seq: 0, data: 'GET', opts });
+    p.irs = t.next()?.seg.seq ?? 0;
+    p.so = ok(soaccept(head));
+    p.send({ flags: again, seq: 0, data: 'GET', opts });
+    expect(t.next()?.seg.flags).toBe(answer);
+    if (tos < 0) {
+      expect(p.socket().error).toBe('ECONNRESET');
+      return;
+    }
+    p.send({ seq: 4, ack: 1, flags: 'AC' });
+    p.write(100);
+    expect(p.recvAll().at(-1)?.tos).toBe(tos);
   });
 
   it('the answer leaves before the handshake is done', () => {

@@ -10,18 +10,8 @@ import type { Ifnet } from '../../src/kern/ifnet/ifnet.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { ModuleSpec } from '../../src/kern/module.ts';
 import { PKT_BACKLOG, PKT_CSUM_OK, TX_CSUM } from '../../src/kern/packet.ts';
-import {
-  soaccept,
-  sobind,
-  soclose,
-  soconnect,
-  socreate,
-  sogetopt,
-  solisten,
-  soreceive,
-  sosend,
-  soshutdown,
-} from '../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, soconnect, socreate, sogetopt, solisten, soshutdown } from '../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_STREAM, type SockOpt } from '../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';
 import { sosetopt } from '../../src/kern/socket/sockopt.ts';

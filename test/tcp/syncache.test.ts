@@ -98,6 +98,28 @@ describe('cookies', () => {
     expect(t.stat('connects')).toBe(1);
   });
 
+  it.each([
+    [1460, 14, 12, true],
+    [1460, 12, 12, false],
+    [9000, 0, 0, true],
+    [100, 7, 7, true],
+  ])('say an MSS of %i and a scale of %i, within what eight bits have room for', (mss, wscale, scale, sackPermitted) => {
+    t.sysctl('ecn.enable', 1);
+    const listener = t.listen(81, 1);
+    full();
+    for (let i = 0; i < 64; i++) syn(81);
+    const p = t.peer(81);
+    p.send({ flags: 'SEC', opts: { mss, wscale, ...(sackPermitted ? { sackPermitted } : {}) } });
+    const { seg } = t.next()!;
+    expect(t.stat('sc_sendcookie')).toBe(1);
+    p.irs = seg.seq;
+    p.nxt = 1;
+    p.send({ ack: 1 });
+    p.so = ok(soaccept(listener));
+    expect(p.info()).toMatchObject({ snd_mss: Math.max(216, Math.min(mss, 1460)), snd_wscale: scale });
+    expect(p.info().options.filter((o) => o !== 'wscale')).toEqual(sackPermitted ? ['sack', 'ecn'] : []);
+  });
+
   it('the connection works', () => {
     const listener = t.listen(81, 1);
     full();

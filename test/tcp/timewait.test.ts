@@ -183,6 +183,14 @@ describe('a new SYN that finds no room', () => {
   });
 });
 
+it('a SYN is answered though its numbers are those of the last ACK (RFC 9293 §3.10.7.4)', () => {
+  const p = t.timeWait();
+  p.send({ flags: 'SA', seq: 2, ack: 2 });
+  p.recv({ flags: 'A', seq: 2, ack: 2 });
+  p.send({ seq: 2, ack: 2 });
+  p.recvNothing();
+});
+
 it('RFC 1122 §4.2.2.13: a new connection by a SYN cookie begins above the old numbers too', () => {
   let cookies = 0;
   for (let seed = 1; seed <= 40; seed++) {

@@ -4,17 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { isErrno } from '../../src/kern/errno.ts';
-import {
-  soaccept,
-  sobind,
-  soclose,
-  socreate,
-  solisten,
-  soreceive,
-  sosend,
-  sosendconnect,
-  soshutdown,
-} from '../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, socreate, solisten, soshutdown } from '../../src/kern/socket/calls.ts';
+import { soreceive, sosend, sosendconnect } from '../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_STREAM } from '../../src/kern/socket/protosw.ts';
 import { sosetopt } from '../../src/kern/socket/sockopt.ts';
 import type { Socket } from '../../src/kern/socket/socket.ts';

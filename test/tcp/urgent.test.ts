@@ -1,6 +1,6 @@
 /** Urgent data (RFC 9293 §3.8.5, RFC 6093): MUST-30..33, MUST-62; MSG_OOB and SO_OOBINLINE as BSD has them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MSG_OOB, MSG_PEEK, soreceive, sosendoob } from '../../src/kern/socket/calls.ts';
+import { MSG_OOB, MSG_PEEK, soreceive, sosendoob } from '../../src/kern/socket/sendrecv.ts';
 import { SOL_SOCKET, SO_OOBINLINE } from '../../src/kern/socket/soconst.ts';
 import { SS_RCVATMARK } from '../../src/kern/socket/socket.ts';
 import type { Tcb } from '../../src/stacks/inet/tcp/tcb.ts';

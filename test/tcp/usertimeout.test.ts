@@ -74,6 +74,17 @@ describe('TCP_USER_TIMEOUT', () => {
     expect(lived).toBeLessThan(6500);
   });
 
+  it('outlives the count of attempts too where there is no way to the peer (RFC 5482 §1)', () => {
+    t.sysctl('maxrxtshift', 3);
+    const p = t.established();
+    p.setopt(TCP, TCP_USER_TIMEOUT, 100_000);
+    expect(t.ifp.setUp(false)).toBeNull();
+    p.write(100);
+    const lived = lifetime(p, 200_000);
+    expect(lived).toBeGreaterThanOrEqual(100_000);
+    expect(lived).toBeLessThan(102_000);
+  });
+
   it('an answer begins it anew', () => {
     const p = t.established();
     p.setopt(TCP, TCP_USER_TIMEOUT, 2000);
@@ -102,6 +113,16 @@ describe('TCP_USER_TIMEOUT', () => {
 });
 
 describe('the option (RFC 5482)', () => {
+  it('of the reserved value 0 does not undo what the listener’s user set', () => {
+    t.sysctl('uto.enable', true);
+    const head = t.listen();
+    expect(sosetopt(head, { dir: 'set', level: TCP, name: TCP_USER_TIMEOUT, value: 3000 })).toBeNull();
+    const p = t.established({ mss: 1460, uto: 0 }, head);
+    expect(timeout(p)).toBe(3000);
+    p.write(100);
+    expect(lifetime(p, 60_000)).toBeLessThan(3020);
+  });
+
   it('is neither sent nor taken unless it is wanted', () => {
     const p = t.established({ mss: 1460, uto: 200 });
     expect(p.syn?.opts.uto).toBeUndefined();
@@ -142,6 +163,17 @@ describe('the option (RFC 5482)', () => {
     expect(timeout(p)).toBe(150_000);
   });
 
+  it('turned off on a listener it is off on what it accepts, whatever the sysctl says', () => {
+    t.sysctl('uto.enable', true);
+    const head = t.listen();
+    expect(sosetopt(head, { dir: 'set', level: TCP, name: TCP_UTO, value: 0 })).toBeNull();
+    const p = t.established({ mss: 1460, uto: 200 }, head);
+    expect(p.syn?.opts.uto).toBeUndefined();
+    p.write(10);
+    expect(p.recv({ len: 10 }).opts.uto).toBeUndefined();
+    expect(timeout(p)).toBe(0);
+  });
+
   it.each([
     [200, 200_000],
     [MINUTES | 5, 300_000],
@@ -156,6 +188,13 @@ describe('the option (RFC 5482)', () => {
     expect(sosetopt(head, { dir: 'set', level: TCP, name: TCP_UTO, value: 120 })).toBeNull();
     const p = t.established({ mss: 1460, uto }, head);
     expect(timeout(p)).toBe(ms);
+  });
+
+  it('of two short ones neither holds: uto.min does', () => {
+    t.sysctl('uto.min', 90_000);
+    const head = t.listen();
+    expect(sosetopt(head, { dir: 'set', level: TCP, name: TCP_UTO, value: 20 })).toBeNull();
+    expect(timeout(t.established({ mss: 1460, uto: 10 }, head))).toBe(90_000);
   });
 
   it('may come later, in an acceptable segment only', () => {

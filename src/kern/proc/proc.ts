@@ -6,7 +6,7 @@
  */
 import type { Errno, Result } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
-import type { Received } from '../socket/calls.ts';
+import type { Received } from '../socket/sendrecv.ts';
 import type { ControlMsg, SockAddr } from '../socket/protosw.ts';
 import { FdTable } from './filedesc.ts';
 import type { PollFd } from './poll.ts';

@@ -5,11 +5,6 @@
  */
 import { type Errno, type Result, isErrno } from '../errno.ts';
 import {
-  MSG_DONTWAIT,
-  MSG_OOB,
-  MSG_PEEK,
-  MSG_WAITALL,
-  type Received,
   soaccept,
   sobind,
   soconnect,
@@ -19,17 +14,24 @@ import {
   soioctl,
   solisten,
   sopeeraddr,
+  sosetopt,
+  soshutdown,
+  sosockaddr,
+  sotakeerror,
+} from '../socket/calls.ts';
+import {
+  MSG_DONTWAIT,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_WAITALL,
+  type Received,
   soreceive,
   soreceivefrom,
   sosend,
   sosendoob,
   sosendconnect,
   sosendto,
-  sosetopt,
-  soshutdown,
-  sosockaddr,
-  sotakeerror,
-} from '../socket/calls.ts';
+} from '../socket/sendrecv.ts';
 import { type ControlMsg, PR_ATOMIC, type SockAddr, type SockOpt } from '../socket/protosw.ts';
 import { SS_CANTRCVMORE, SS_ISCONNECTED, SS_ISCONNECTING, SS_NBIO, SS_RCVWAIT, type Socket } from '../socket/socket.ts';
 import type { Syscall } from '../syscall.ts';

@@ -125,6 +125,8 @@ export class TcpCounters {
   rcvbadoff = 0;
   rcvbadsum = 0;
   rcvbadaddr = 0;
+  /** Came further than the socket allows (IP_MINTTL). */
+  minttl = 0;
   badsyn = 0;
   rcvpack = 0;
   rcvbyte = 0;

@@ -174,8 +174,10 @@ export class Dad {
     }
     this.#set(k, FREE);
     const err = routes.addAddr(nif.ix, addr, byteAt(this.#len, k), at(this.#bcast, k));
-    if (err === null) this.announce(nif, addr);
-    else log.error({ if: nif.ifp?.name(), addr: addrToString(ipv4(addr)), err }, 'address cannot be used');
+    if (err === null) {
+      this.announce(nif, addr);
+      if (nif.ifp !== null) this.#s.kernel.events.invoke('ifaddr_event', nif.ifp);
+    } else log.error({ if: nif.ifp?.name(), addr: addrToString(ipv4(addr)), err }, 'address cannot be used');
   }
 
   /** RFC 5227 §2.1.1: another station has the address, or asks for it as we do. [sha, sha + 6) of `b` is its hardware address. */

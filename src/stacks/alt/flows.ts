@@ -100,7 +100,7 @@ export const FIN_SEQ = 6;
 /** When the last challenge ACK left; retransmissions. */
 export const CHALLENGED = 7;
 export const REXMITS = 8;
-/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's) | seconds to establish << 8, TCP_MAXSEG, TTL | TOS << 8. */
+/** Options of the socket: idle, interval and count of keep-alive (0: the sysctl's) | seconds to establish << 8, TCP_MAXSEG, ip(4)'s (ipopt.ts). */
 export const KEEP_IDLE = 9;
 export const KEEP_INTVL = 10;
 export const KEEP_CNT = 11;
@@ -210,6 +210,8 @@ export const F_NEWRENO = 0x1000000;
 /** What is sent may be cut on its way: no DF. A larger size is being tried (plpmtud.ts). */
 export const F_CUT = 0x2000000;
 export const F_TRIAL = 0x4000000;
+/** IP_MINTTL is set (RFC 5082): the sign, so that one comparison tells. */
+export const F_MINTTL = -0x80000000;
 /** Segments in order that are still acknowledged at once, after some that were not (four bits of FLAGS). */
 export const QUICKACK = FLAGS | (27 << 8) | (4 << 16);
 

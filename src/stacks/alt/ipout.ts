@@ -79,6 +79,11 @@ export function ipDatagram(
   }
   const { nexthop, group } = routes;
   if (how.src === 0) how.src = routes.src;
+  // RFC 1122 §3.2.1.3 (g): a source in 127/8 never leaves this host.
+  if (how.src >>> 24 === 127 && !nif.loopback) {
+    s.ct.ip.badaddr++;
+    return 'EADDRNOTAVAIL';
+  }
   if (total + IP_HDR_LEN > IP_MAXPACKET) return 'EMSGSIZE';
   if (total + IP_HDR_LEN <= nif.mtu && total <= SLOT_PAYLOAD)
     return sendWhole(s, nif, how, hdr, hdrLen, data, off, len, nexthop, group);

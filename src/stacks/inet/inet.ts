@@ -138,7 +138,8 @@ export class Inet {
     );
     const dad = new Dad(arp, ({ addr, plen, peer }) => {
       const err = this.#assign(nif, addr, plen, peer);
-      if (err !== null) log.error({ if: ifp.name(), addr: addrToString(addr), err }, 'address cannot be used');
+      if (err === null) this.kernel.events.invoke('ifaddr_event', ifp);
+      else log.error({ if: ifp.name(), addr: addrToString(addr), err }, 'address cannot be used');
     });
     const arpInput = new ArpInput(arp, dad);
     nif.arp = arp;

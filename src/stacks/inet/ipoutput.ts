@@ -36,6 +36,12 @@ export class IpOutput {
       r.ifp.txFree(pkt);
       return null;
     }
+    // RFC 1122 §3.2.1.3 (g): a source in 127/8 never leaves this host.
+    if (src.w3 >>> 24 === 127 && !r.nif.loopback && !r.looped) {
+      this.#stat.badaddr++;
+      r.ifp.txFree(pkt);
+      return 'EADDRNOTAVAIL';
+    }
     const len = pkt.length() + IP_HDR_LEN;
     const df = how.df && !r.mayFragment;
     if (pkt.gsoSize === 0) {

@@ -9,10 +9,9 @@ import {
   soclose,
   soconnect,
   sopoll,
-  soreceive,
-  sosend,
   soshutdown,
 } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { sosetopt } from '../../../src/kern/socket/sockopt.ts';
 import { SO_LINGER, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';
 import { sotakeerror } from '../../../src/kern/socket/upcalls.ts';

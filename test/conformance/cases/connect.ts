@@ -1,17 +1,8 @@
 /** How connections come about: connect(2), accept(2), the backlog, refusals. RFC 9293 §3.5. */
 import { expect } from 'vitest';
 import { isErrno } from '../../../src/kern/errno.ts';
-import {
-  POLLERR,
-  POLLIN,
-  POLLOUT,
-  soaccept,
-  soclose,
-  soconnect,
-  sopoll,
-  soreceive,
-  sosend,
-} from '../../../src/kern/socket/calls.ts';
+import { POLLERR, POLLIN, POLLOUT, soaccept, soclose, soconnect, sopoll } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { sotakeerror } from '../../../src/kern/socket/upcalls.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { at, ok, pattern } from '../world.ts';

@@ -1,6 +1,7 @@
 /** Control data of datagrams: what recvmsg(2) tells and sendmsg(2) says (ip(4)), and the least TTL that is taken (RFC 5082). */
 import { expect } from 'vitest';
-import { MSG_PEEK, POLLIN, sopoll, soreceivefrom, sosendto } from '../../../src/kern/socket/calls.ts';
+import { POLLIN, soaccept, sobind, soconnect, sopoll } from '../../../src/kern/socket/calls.ts';
+import { MSG_PEEK, soreceivefrom, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { SocketHandler } from '../../../src/kern/socket/handler.ts';
 import { type ControlMsg, SOCK_RAW, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
@@ -174,6 +175,8 @@ export const controlCases: readonly Case[] = [
       const server = w.b.udp(7);
       const client = w.a.udp(5353);
       expect(send(client, '10.0.0.2', [source('10.0.0.77')])).toBe('EADDRNOTAVAIL');
+      // RFC 1122 §3.2.1.3: 127/8 is never seen on a wire.
+      expect(send(client, '10.0.0.2', [source('127.0.0.1')])).toBe('EADDRNOTAVAIL');
       for (const bad of [
         says(IP_TTL, 0),
         says(IP_TTL, 256),
@@ -236,6 +239,60 @@ export const controlCases: readonly Case[] = [
       expect(set(server, IP_MINTTL, 0)).toBeNull();
       send(client, '10.0.0.2', [says(IP_TTL, 1)], 4);
       expect(w.datagram(server).bytes.length).toBe(4);
+    },
+  },
+  {
+    name: 'control: a stream socket has its own TTL and type of service, accepted ones their listener’s; IP_MINTTL holds for all of them',
+    run(w) {
+      w.warm();
+      const listener = w.b.listener(80);
+      for (const [name, value] of [
+        [IP_MINTTL, 200],
+        [IP_TTL, 33],
+        [IP_TOS, 0x28],
+      ] as const) {
+        expect(set(listener, name, value)).toBeNull();
+        expect(get(listener, name)).toBe(value);
+      }
+      expect([set(listener, IP_MINTTL, 256), set(listener, IP_MINTTL, -1)]).toEqual(['EINVAL', 'EINVAL']);
+      const client = w.a.tcp();
+      expect(set(client, IP_TTL, 199)).toBeNull();
+      expect(soconnect(client, at('10.0.0.2', 80))).toBe('EINPROGRESS');
+      w.run(500);
+      expect([soaccept(listener), w.b.kernel.counters.get('tcp', 'minttl')]).toEqual(['EAGAIN', 1]);
+      // The SYN that is sent again comes from nearer.
+      expect(set(client, IP_TTL, 200)).toBeNull();
+      const server = w.accept(listener);
+      expect([IP_MINTTL, IP_TTL, IP_TOS].map((name) => get(server, name))).toEqual([200, 33, 0x28]);
+      // What the client asks of the server’s segments: no more than they have.
+      expect(set(client, IP_MINTTL, 33)).toBeNull();
+      w.transfer(server, client, pattern(3000));
+      expect(set(client, IP_MINTTL, 34)).toBeNull();
+      w.sendAll(server, pattern(10));
+      w.run(100);
+      expect(sopoll(client) & POLLIN).toBe(0);
+      expect(w.a.kernel.counters.get('tcp', 'minttl')).toBeGreaterThan(0);
+      expect(set(client, IP_MINTTL, 0)).toBeNull();
+      expect(w.receive(client, 10)).toEqual(pattern(10));
+    },
+  },
+  {
+    name: 'control: what is bound to the loopback reaches this host only (RFC 1122 §3.2.1.3)',
+    run(w) {
+      w.warm();
+      for (const [type, own] of [
+        [2, 7001],
+        [SOCK_STREAM, 7002],
+      ] as const) {
+        const so = w.a.socket(type);
+        expect(sobind(so, at('127.0.0.1', own))).toBeNull();
+        const before = w.b.kernel.counters.get('ip', 'total');
+        const reach = (to: string): unknown => (type === 2 ? send(so, to) : soconnect(so, at(to, 7)));
+        expect(reach('10.0.0.2')).toBe('EADDRNOTAVAIL');
+        w.run(5000);
+        expect(w.b.kernel.counters.get('ip', 'total')).toBe(before);
+        expect(['EINPROGRESS', null]).toContain(reach('10.0.0.1'));
+      }
     },
   },
   {

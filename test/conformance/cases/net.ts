@@ -1,6 +1,7 @@
 /** The network under the sockets: bad links, interfaces that come and go, a host that talks to itself, accept filters, options. */
 import { expect } from 'vitest';
-import { POLLERR, soaccept, soconnect, sogetopt, sopoll, sosend } from '../../../src/kern/socket/calls.ts';
+import { POLLERR, soaccept, soconnect, sogetopt, sopoll } from '../../../src/kern/socket/calls.ts';
+import { sosend } from '../../../src/kern/socket/sendrecv.ts';
 import type { SockOpt } from '../../../src/kern/socket/protosw.ts';
 import { sosetopt } from '../../../src/kern/socket/sockopt.ts';
 import { SO_ACCEPTFILTER, SO_KEEPALIVE, SO_TYPE, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';

@@ -2,7 +2,8 @@
 import { expect } from 'vitest';
 import { type Result, isErrno } from '../../../src/kern/errno.ts';
 import { Proc } from '../../../src/kern/proc/proc.ts';
-import { MSG_DONTWAIT, MSG_WAITALL, POLLIN, POLLNVAL, POLLOUT } from '../../../src/kern/socket/calls.ts';
+import { POLLIN, POLLNVAL, POLLOUT } from '../../../src/kern/socket/calls.ts';
+import { MSG_DONTWAIT, MSG_WAITALL } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { SO_RCVTIMEO, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';
 import { type World, at, ok, pattern } from '../world.ts';

@@ -1,6 +1,7 @@
 /** Bytes on a connection: all of them, in order, both ways, under flow control. RFC 9293 §3.7, §3.8. */
 import { expect } from 'vitest';
-import { MSG_PEEK, POLLIN, POLLOUT, POLLRDHUP, sopoll, soreceive, sosend, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { POLLIN, POLLOUT, POLLRDHUP, sopoll, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { MSG_PEEK, soreceive, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { sosetopt } from '../../../src/kern/socket/sockopt.ts';
 import { SO_RCVBUF, SO_RCVLOWAT, SO_SNDBUF, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';

@@ -1,16 +1,7 @@
 /** Datagrams: whole, with their sender, or not at all. RFC 768; udp(4), ip(4). */
 import { expect } from 'vitest';
-import {
-  MSG_PEEK,
-  POLLERR,
-  POLLIN,
-  sobind,
-  soclose,
-  soconnect,
-  sopoll,
-  soreceivefrom,
-  sosend,
-} from '../../../src/kern/socket/calls.ts';
+import { POLLERR, POLLIN, sobind, soclose, soconnect, sopoll } from '../../../src/kern/socket/calls.ts';
+import { MSG_PEEK, soreceivefrom, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { sosetopt } from '../../../src/kern/socket/sockopt.ts';
 import { SO_BROADCAST, SO_RCVBUF, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';
 import { sotakeerror } from '../../../src/kern/socket/upcalls.ts';

@@ -1,6 +1,6 @@
 /** Calls that block: what ends them, in what order, and when their time is over. */
 import { describe, expect, it } from 'vitest';
-import { MSG_OOB, MSG_PEEK, MSG_WAITALL } from '../../../src/kern/socket/calls.ts';
+import { MSG_OOB, MSG_PEEK, MSG_WAITALL } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_LOCAL, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { SOL_SOCKET, SO_LINGER, SO_RCVBUF, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO } from '../../../src/kern/socket/soconst.ts';
 import { soisconnected, soisdisconnected, soseterror } from '../../../src/kern/socket/upcalls.ts';

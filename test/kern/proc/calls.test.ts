@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Proc } from '../../../src/kern/proc/proc.ts';
 import { F_GETFL, F_SETFL, O_NONBLOCK, O_RDWR, PROC_SYSCALLS, SOCK_NONBLOCK } from '../../../src/kern/proc/syscalls.ts';
-import { MSG_DONTWAIT, MSG_PEEK } from '../../../src/kern/socket/calls.ts';
+import { MSG_DONTWAIT, MSG_PEEK } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, AF_LOCAL, SOCK_DGRAM, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { FIONBIO, FIONREAD } from '../../../src/kern/socket/soioctl.ts';
 import { SOL_SOCKET, SO_RCVBUF, SO_TYPE } from '../../../src/kern/socket/soconst.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, MSG_DONTWAIT } from '../../../src/kern/socket/calls.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP } from '../../../src/kern/socket/calls.ts';
+import { MSG_DONTWAIT } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_LOCAL, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { soseterror } from '../../../src/kern/socket/upcalls.ts';
 import { bytes, local, ok, pattern } from '../socket/support.ts';

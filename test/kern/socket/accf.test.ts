@@ -1,6 +1,7 @@
 /** Accept filters over the local domain and over a protocol that the test plays. */
 import { describe, expect, it } from 'vitest';
-import { soaccept, sobind, soclose, soconnect, solisten, soreceive, sosend, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, soconnect, solisten, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { SOL_SOCKET, SO_ACCEPTFILTER, sosetopt } from '../../../src/kern/socket/sockopt.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { soisconnected, soisdisconnected, sonewconn, sorcv, soseterror } from '../../../src/kern/socket/upcalls.ts';

@@ -2,9 +2,6 @@
 import { sorcvbuf, sorcvlimits, sosndlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import {
-  MSG_OOB,
-  MSG_PEEK,
-  MSG_TRUNC,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -16,21 +13,26 @@ import {
   soclose,
   soconnect,
   socreate,
-  sodeliver,
   sosetopt,
   solisten,
   sosockaddr,
   soioctl,
   sopeeraddr,
   sopoll,
+  soshutdown,
+  sotakeerror,
+} from '../../../src/kern/socket/calls.ts';
+import {
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  sodeliver,
   soreceive,
   soreceivefrom,
   sosend,
   sosendoob,
   sosendto,
-  soshutdown,
-  sotakeerror,
-} from '../../../src/kern/socket/calls.ts';
+} from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, AF_LOCAL, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../../../src/kern/socket/protosw.ts';
 import { FIONBIO, FIONREAD, FIONSPACE, FIONWRITE, SIOCATMARK } from '../../../src/kern/socket/soioctl.ts';
 import { SOL_SOCKET, SO_KEEPALIVE, SO_TIMESTAMP } from '../../../src/kern/socket/soconst.ts';

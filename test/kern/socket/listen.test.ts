@@ -1,20 +1,8 @@
 /** Queues of listening sockets: limits, order, overflow, connections that die while they wait. */
 import { sorcvlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
-import {
-  POLLIN,
-  soaccept,
-  sobind,
-  soclose,
-  soconnect,
-  solisten,
-  sopoll,
-  soreceive,
-  soreceivefrom,
-  sosend,
-  sosendto,
-  soshutdown,
-} from '../../../src/kern/socket/calls.ts';
+import { POLLIN, soaccept, sobind, soclose, soconnect, solisten, sopoll, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { soreceive, soreceivefrom, sosend, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { SOCK_SEQPACKET } from '../../../src/kern/socket/protosw.ts';
 import {
   SOL_SOCKET,

@@ -15,13 +15,10 @@ import {
   solisten,
   sopeeraddr,
   sopoll,
-  soreceive,
-  soreceivefrom,
-  sosend,
-  sosendto,
   soshutdown,
   sosockaddr,
 } from '../../../src/kern/socket/calls.ts';
+import { soreceive, soreceivefrom, sosend, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, type SockAddr } from '../../../src/kern/socket/protosw.ts';
 import { SO_LINGER } from '../../../src/kern/socket/soconst.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';

@@ -1,6 +1,7 @@
 /** Which buffer a socket has: a shared empty one while it holds nothing, one of its own otherwise, and its limits in both. */
 import { describe, expect, it } from 'vitest';
-import { soclose, soreceive, sosend } from '../../../src/kern/socket/calls.ts';
+import { soclose } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosend } from '../../../src/kern/socket/sendrecv.ts';
 import type { Sockbuf } from '../../../src/kern/socket/sockbuf.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { sorcvbuf, sorcvlimits, sorcvrest, sosndbuf, sosndlimits, sosndrest } from '../../../src/kern/socket/sobuf.ts';

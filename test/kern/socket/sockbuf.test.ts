@@ -98,6 +98,36 @@ describe('Sockbuf of references', () => {
     );
   });
 
+  it('short slices are copied before a super-frame would need more of them than it has room for', () => {
+    const sb = new Sockbuf(pool(), 2 ** 20, 1);
+    let model = Buffer.alloc(0);
+    for (const n of [10, 40_000, 32_767, 100, 100, 100, 50_000]) {
+      expect(sb.appendRef(base, n, n)).toBe(true);
+      model = Buffer.concat([model, base.subarray(n, 2 * n)]);
+      for (let at = 0; at < model.length; at += 999) {
+        const len = Math.min(65_535, model.length - at);
+        const pkt = new TxPacket(new Uint8Array(TX_SLOT), 0, 0);
+        sb.addFrags(at, len, pkt);
+        expect(pkt.nfrags).toBeLessThanOrEqual(3);
+        const got = Buffer.alloc(len);
+        pkt.copyTo(got, 0);
+        expect(got.equals(model.subarray(at, at + len))).toBe(true);
+      }
+    }
+  });
+
+  it('more slices than there is room for at first, when the front has moved', () => {
+    const sb = new Sockbuf(pool(), 2 ** 22, 1);
+    const froms = Array.from({ length: 30 }, (_, k) => 1 + k * 7001);
+    for (const from of froms.slice(0, 8)) sb.appendRef(base, from, 40_000);
+    sb.drop(5 * 40_000 + 1);
+    for (const from of froms.slice(8)) sb.appendRef(base, from, 40_000);
+    const model = Buffer.concat(froms.slice(5).map((from) => base.subarray(from, from + 40_000))).subarray(1);
+    const got = Buffer.alloc(model.length);
+    sb.copyOut(0, model.length, got, 0);
+    expect(got.equals(model)).toBe(true);
+  });
+
   it('takes no memory and no copy: a frame refers to the very bytes', () => {
     const bufs = pool();
     const sb = new Sockbuf(bufs, 2 ** 20, 1);

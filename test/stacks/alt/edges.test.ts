@@ -1,7 +1,8 @@
 /** Corners: rows that change hands, both windows closed, sequence numbers that have gone round, tables that are full. */
 import { describe, expect, test } from 'vitest';
 import { SimWorld } from '../../../src/kern/effects/sim.ts';
-import { sobind, soclose, sosendto } from '../../../src/kern/socket/calls.ts';
+import { sobind, soclose } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { SocketHandler } from '../../../src/kern/socket/handler.ts';
 import { SO_BROADCAST } from '../../../src/kern/socket/soconst.ts';
 import { ipv4, sockAddr } from '../../../src/wire/addr.ts';

@@ -1,6 +1,7 @@
 /** ARP (RFC 826, 5227), IPv4 and its fragments (RFC 791, 1122 §3), ICMP (RFC 792), UDP (RFC 768): as a neighbour on the wire sees them. */
 import { describe, expect, test } from 'vitest';
-import { sobind, soconnect, soreceivefrom, sosendto } from '../../../src/kern/socket/calls.ts';
+import { sobind, soconnect } from '../../../src/kern/socket/calls.ts';
+import { soreceivefrom, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { isErrno } from '../../../src/kern/errno.ts';
 import { type NeighConfReq, SIOCDNEIGH, SIOCGNEIGHCONF, SIOCGRT, SIOCSNEIGH } from '../../../src/kern/ifnet/neighioctl.ts';
 import { complement, sum16 } from '../../../src/wire/checksum.ts';

@@ -1,7 +1,8 @@
 /** Raw ICMP sockets (icmp(4)): what they see, what they send, how many there are; and that ping by hand works. */
 import { describe, expect, test } from 'vitest';
 import { isErrno } from '../../../src/kern/errno.ts';
-import { sobind, soclose, soconnect, socreate, soreceive, sosendto, sosetopt } from '../../../src/kern/socket/calls.ts';
+import { sobind, soclose, soconnect, socreate, sosetopt } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_RAW } from '../../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { SOL_SOCKET, SO_BROADCAST } from '../../../src/kern/socket/soconst.ts';

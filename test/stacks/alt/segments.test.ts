@@ -1,6 +1,7 @@
 /** Segments by hand: the handshake, resets, challenges, PAWS, closing in every order, TIME-WAIT (RFC 9293, 5961, 7323, 6191, 1337). */
 import { describe, expect, test } from 'vitest';
-import { soclose, sosend, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { soclose, soshutdown } from '../../../src/kern/socket/calls.ts';
+import { sosend } from '../../../src/kern/socket/sendrecv.ts';
 import { SIOCAIFADDR, SIOCDIFADDR } from '../../../src/kern/ifnet/ifioctl.ts';
 import { ipv4 } from '../../../src/wire/addr.ts';
 import { ip } from './support/host.ts';
@@ -299,6 +300,21 @@ describe('data', () => {
     expect(w.sent().map((s) => (s.seq - snd) | 0)).toEqual([4000]);
     w.put({ seq: rcv, ack: (snd + 10_000) | 0 });
     expect(w.host.taken().ranges).toBe(0);
+  });
+
+  test('the ACK that ends a recovery and reports a hole behind it begins the next one', () => {
+    const { w, peer, snd, rcv } = established([...mssOpt(1000), ...sackOkOpt]);
+    peer.send(pattern(40_000));
+    expect(w.sent().length).toBe(10);
+    const sack = (from: number, to: number): number[] => [1, 1, 5, 10, ...be(snd + from), ...be(snd + to)];
+    w.put({ seq: rcv, ack: snd, o: sack(1000, 5000) });
+    expect(w.sent()[0]?.seq).toBe(snd);
+    w.put({ seq: rcv, ack: snd, o: sack(1000, 10_000) });
+    expect(w.sent().map((s) => (s.seq - snd) | 0)).toContain(14_000);
+    // The first segment got through this time; of what left behind it the first is lost.
+    w.put({ seq: rcv, ack: (snd + 10_000) | 0, o: sack(11_000, 15_000) });
+    expect(w.sent().map((s) => (s.seq - snd) | 0)).toContain(10_000);
+    expect(w.host.count('tcp', 'newreno_episode')).toBe(2);
   });
 
   test('the timer: backed off twice as long each time, and one segment at a time', () => {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { IFF_NOARP, IFF_STATICARP, IFF_UP } from '../../../src/kern/ifnet/flags.ts';
 import { type NeighConfReq, SIOCDNEIGH, SIOCGNEIGHCONF, SIOCSNEIGH } from '../../../src/kern/ifnet/neighioctl.ts';
-import { sosendto, sotakeerror } from '../../../src/kern/socket/calls.ts';
+import { sotakeerror } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { addrToString, parseAddr } from '../../../src/wire/addrtext.ts';
 import { ETHERTYPE_IPV4, macToString, parseMac } from '../../../src/wire/ethernet.ts';
 import {

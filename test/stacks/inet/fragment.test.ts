@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PKT_CSUM_OK } from '../../../src/kern/packet.ts';
-import { sosendto, sosetopt } from '../../../src/kern/socket/calls.ts';
+import { sosetopt } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { BCAST_MAC, type IpFields, concat, cut, ether, icmp, ip, ipOf, join, pattern, ping, udp, udpSumOk } from './frames.ts';
 import { Host, type HostOptions, Notes, at } from './harness.ts';
 

@@ -1,7 +1,8 @@
 /** ICMP: rows "792/1122 3.2.2" and "1191" of the requirements. */
 import { describe, expect, it } from 'vitest';
 import { SIOCGRT, type RtGetReq } from '../../../src/kern/ifnet/neighioctl.ts';
-import { sosendto, sosetopt, sotakeerror } from '../../../src/kern/socket/calls.ts';
+import { sosetopt, sotakeerror } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { parseAddr } from '../../../src/wire/addrtext.ts';
 import { sum16 } from '../../../src/wire/checksum.ts';
 import { BCAST_MAC, type IpFields, bytesOf, concat, ether, icmp, ip, ipOf, pattern, ping, udp, udpFrame } from './frames.ts';

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { createLo } from '../../../src/driver/lo.ts';
 import type { Ifnet } from '../../../src/kern/ifnet/ifnet.ts';
-import { sosendto } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { SOCK_RAW } from '../../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
-import { soreceive } from '../../../src/kern/socket/calls.ts';
+import { soreceive } from '../../../src/kern/socket/sendrecv.ts';
 import { bytesOf, icmp, pattern, readIp } from './frames.ts';
 import { Host, type HostOptions, Notes, at, ok, receive } from './harness.ts';
 

@@ -1,7 +1,8 @@
 /** Multicast groups (RFC 1112, RFC 3376 §3, RFC 3678): who hears what, copies for members on this host, limits. */
 import { describe, expect, it } from 'vitest';
 import { isErrno } from '../../../src/kern/errno.ts';
-import { soclose, sobind, sogetopt, sosendto, soreceive } from '../../../src/kern/socket/calls.ts';
+import { soclose, sobind, sogetopt } from '../../../src/kern/socket/calls.ts';
+import { sosendto, soreceive } from '../../../src/kern/socket/sendrecv.ts';
 import { SOCK_RAW, type SockAddr } from '../../../src/kern/socket/protosw.ts';
 import { SO_REUSEPORT, SOL_SOCKET } from '../../../src/kern/socket/soconst.ts';
 import { sosetopt } from '../../../src/kern/socket/calls.ts';

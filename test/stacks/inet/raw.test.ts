@@ -1,7 +1,8 @@
 /** Raw IP sockets (ip(4), icmp(4)): what they see, and headers of their own. */
 import { describe, expect, it } from 'vitest';
 import type { Errno } from '../../../src/kern/errno.ts';
-import { sobind, soclose, soconnect, socreate, soreceive, sosendto, sosetopt } from '../../../src/kern/socket/calls.ts';
+import { sobind, soclose, soconnect, socreate, sosetopt } from '../../../src/kern/socket/calls.ts';
+import { soreceive, sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_RAW } from '../../../src/kern/socket/protosw.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';
 import { SOL_SOCKET, SO_BROADCAST } from '../../../src/kern/socket/soconst.ts';

@@ -14,7 +14,8 @@ import {
 import { SIOCGIFBRDADDR, SIOCGIFCONF, SIOCGIFMTU, SIOCGIFNETMASK, SIOCGRTCONF } from '../../../src/kern/ifnet/ifioctl.ts';
 import { SIOCGNEIGHCONF, SIOCGRT, SIOCSNEIGH, type RtGetReq } from '../../../src/kern/ifnet/neighioctl.ts';
 import type { Ifnet } from '../../../src/kern/ifnet/ifnet.ts';
-import { sobind, socreate, soioctl, sosendto } from '../../../src/kern/socket/calls.ts';
+import { sobind, socreate, soioctl } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import { AF_INET, SOCK_DGRAM } from '../../../src/kern/socket/protosw.ts';
 import { Proc } from '../../../src/kern/proc/proc.ts';
 import { addrToString, parseAddr, parsePrefix } from '../../../src/wire/addrtext.ts';

@@ -1,16 +1,8 @@
 /** UDP: row "768/1122 4.1" of the requirements, and FreeBSD's rules for binding. */
 import { describe, expect, it } from 'vitest';
 import type { Errno } from '../../../src/kern/errno.ts';
-import {
-  sobind,
-  soclose,
-  soconnect,
-  sopeeraddr,
-  sosendto,
-  sosetopt,
-  soshutdown,
-  sosockaddr,
-} from '../../../src/kern/socket/calls.ts';
+import { sobind, soclose, soconnect, sopeeraddr, sosetopt, soshutdown, sosockaddr } from '../../../src/kern/socket/calls.ts';
+import { sosendto } from '../../../src/kern/socket/sendrecv.ts';
 import type { SockAddr } from '../../../src/kern/socket/protosw.ts';
 import { SOL_SOCKET, SO_BROADCAST, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT } from '../../../src/kern/socket/soconst.ts';
 import type { Socket } from '../../../src/kern/socket/socket.ts';

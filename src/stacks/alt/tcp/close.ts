@@ -5,13 +5,14 @@
 import type { Errno } from '../../../kern/errno.ts';
 import { soisdisconnected, soseterror } from '../../../kern/socket/upcalls.ts';
 import type { Alt } from '../alt.ts';
-import { FADDR, FLAGS, F_ACKNOW, F_BOUND, F_HASHED, F_QUEUED, F_TS, HEAD, LADDR, NEXT, PORTS, RANGES, RCV_ADV, RCV_NXT, ROW_SHIFT, SND_MAX, STATE, TS_CLOSED, TS_FREE, TS_LISTEN, TS_OFF, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT } from '../flows.ts'; // prettier-ignore
+import { FADDR, FLAGS, F_ACKNOW, F_BOUND, F_HASHED, F_QUEUED, F_TS, HEAD, LADDR, NEXT, PORTS, RANGES, RCV_ADV, RCV_NXT, ROW_SHIFT, SND_MAX, STATE, TS_CLOSED, TS_FREE, TS_LISTEN, TS_OFF, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT, TTL_TOS } from '../flows.ts'; // prettier-ignore
+import { MINTTL_SHIFT } from '../ipopt.ts';
 import { at } from '../slab.ts';
 import { KEEP_TIMEWAIT } from '../wheel.ts';
 import { emitAck, emitReset } from './emit.ts';
 import { reportState } from './state.ts';
 import {
-  W_FADDR, W_HAS_TS, W_LADDR, W_PORTS, W_RCV_NXT, W_SND_NXT, W_TS_OFF, W_TS_RECENT, W_UNTIL, W_WIN,
+  W_FADDR, W_HOW, W_LADDR, W_PORTS, W_RCV_NXT, W_SND_NXT, W_TS_OFF, W_TS_RECENT, W_UNTIL, W_WIN,
 } from './timewait.ts'; // prettier-ignore
 
 /** Takes a flow out of everything; its socket, if it has one, hears `err` and that it is over. */
@@ -99,7 +100,8 @@ export function enterTimeWait(s: Alt, i: number): void {
     t[r + W_SND_NXT] = at(w, o + SND_MAX);
     t[r + W_TS_RECENT] = at(w, o + TS_RECENT);
     t[r + W_TS_OFF] = at(w, o + TS_OFF);
-    t[r + W_HAS_TS] = (at(w, o + FLAGS) & F_TS) !== 0 ? 1 : 0;
+    const minTtl = (flows.side(o, TTL_TOS) >>> MINTTL_SHIFT) & 0xff;
+    t[r + W_HOW] = ((at(w, o + FLAGS) & F_TS) !== 0 ? 1 : 0) | (minTtl << 1);
     t[r + W_WIN] = Math.max(0, (at(w, o + RCV_ADV) - at(w, o + RCV_NXT)) | 0);
     const life = 2 * s.cfg.mslMs;
     timewait.append(k, (s.time.ms + life) | 0);

@@ -1,7 +1,8 @@
 /**
  * TCP_INFO (tcp(4)): what a connection knows, for `ss -ti`, under the names that every stack has. Times in microseconds (this stack's clock
- * has milliseconds), windows in bytes, sequence numbers unsigned; totals of bytes count modulo 2^32. What a row has no word for says so:
- * `min_rtt`, `pacing_rate`, `delivery_rate`, `dsack_dups` and `spurious` are 0, `reordering` is the fixed threshold.
+ * has milliseconds), windows in bytes, sequence numbers unsigned; totals of bytes count modulo 2^32. What a row has no word for is left out
+ * and not 0: the other stack's `min_rtt`, `delivery_rate`, `delivery_rate_app_limited`, `dsack_dups`, `spurious`, `lost_retrans`. Nothing is
+ * paced, so `pacing_rate` is 0; `reordering` is the fixed threshold.
  */
 import type { Alt } from '../alt.ts';
 import {
@@ -52,13 +53,7 @@ export interface TcpInfo {
   readonly pmtu: number;
   readonly congestion: string;
   readonly pacing_rate: number;
-  readonly delivery_rate: number;
-  readonly delivery_rate_app_limited: boolean;
-  readonly min_rtt: number;
   readonly reordering: number;
-  readonly dsack_dups: number;
-  readonly spurious: number;
-  readonly lost_retrans: number;
 }
 
 export function tcpInfo(s: Alt, i: number): TcpInfo {
@@ -110,13 +105,7 @@ export function tcpInfo(s: Alt, i: number): TcpInfo {
     pmtu: s.flows.side(o, PMTU) || mtu,
     congestion: ccName(s, i),
     pacing_rate: 0,
-    delivery_rate: 0,
-    delivery_rate_app_limited: false,
-    min_rtt: 0,
     reordering: DUPTHRESH,
-    dsack_dups: 0,
-    spurious: 0,
-    lost_retrans: 0,
   };
 }
 

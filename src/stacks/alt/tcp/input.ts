@@ -13,8 +13,9 @@ import type { Alt } from '../alt.ts';
 import {
   CHALLENGED, FIN_SEQ, FLAGS, F_ACKNOW, F_DETACHED, F_FIN, F_TS, HEAD, IRS, LAST_ACK, MAX_WND, RCV_ADV, RCV_NXT, RCV_TIME,
   ROW_SHIFT, RXT_SHIFT, SCALE, SND_MAX, SND_UNA, SND_WL1, SND_WND, SRTT, STATE, TS_FREE, TS_RECENT, TS_SYN_RCVD, TS_SYN_SENT,
-  field
+  TTL_TOS, field
 } from '../flows.ts'; // prettier-ignore
+import { MINTTL_SHIFT } from '../ipopt.ts';
 import type { NetIf } from '../netif.ts';
 import { pseudo4 } from '../offload.ts';
 import { at } from '../slab.ts';
@@ -69,6 +70,7 @@ export function tcpInput(s: Alt, nif: NetIf): void {
   const id = s.demux.find(p.dst, p.src, p.ports);
   if (id >= 0) {
     if (id < s.cfg.flows) {
+      if (at(flows.w, (id << ROW_SHIFT) + FLAGS) < 0 && tooFar(s, id)) return;
       flowInput(s, id);
       return;
     }
@@ -76,12 +78,20 @@ export function tcpInput(s: Alt, nif: NetIf): void {
   }
   const listener = flows.listener(p.dst, p.ports >>> 16);
   if (listener >= 0) {
+    if (tooFar(s, listener)) return;
     const i = listenInput(s, nif, listener);
     if (i >= 0) flowInput(s, i);
     return;
   }
   ct.tcp.closedport++;
   respondReset(s);
+}
+
+/** It came further than the socket allows (RFC 5082 §3). Not even an answer: its sender may be anybody. */
+function tooFar(s: Alt, i: number): boolean {
+  if (s.pkt.ttl >= ((s.flows.side(i << ROW_SHIFT, TTL_TOS) >>> MINTTL_SHIFT) & 0xff)) return false;
+  s.ct.tcp.minttl++;
+  return true;
 }
 
 function flowInput(s: Alt, i: number): void {

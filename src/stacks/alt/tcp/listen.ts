@@ -8,7 +8,7 @@ import { TCP_HDR_LEN, TCP_MSS_DEFAULT_V4, TCPOLEN_TSTAMP_APPA, TH_ACK, TH_FIN, T
 import { IP_HDR_LEN } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FADDR, FLAGS, F_HASHED, F_NEEDFIN, F_NEWRENO, F_NODELAY, F_NOPUSH, F_PASSIVE, F_RCVFIXED, F_SACK, F_SNDFIXED, F_TS, F_WSCALE,
+  FADDR, FLAGS, F_HASHED, F_MINTTL, F_NEEDFIN, F_NEWRENO, F_NODELAY, F_NOPUSH, F_PASSIVE, F_RCVFIXED, F_SACK, F_SNDFIXED, F_TS, F_WSCALE,
   HEAD, IRS, ISS, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, LADDR, LAST_ACK, LIFE_AT, MAXSEG, MAX_WND, MSS, PORTS, RCV_ADV, RCV_MSS,
   RCV_NXT, RCV_TIME, REXMT_AT, ROW_SHIFT, RXT_SHIFT, SCALE, SND_CWND, SND_MAX, SND_NXT, SND_SML, SND_SSTHRESH, SND_UNA,
   SND_WL1, SND_WND, STATE, TS_ESTABLISHED, TS_FIN_WAIT_1, TS_FREE, TS_LISTEN, TS_OFF, TS_RECENT, TS_SYN_RCVD, TTL_TOS,
@@ -147,7 +147,7 @@ function inherit(s: Alt, i: number, li: number): void {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const h = li << ROW_SHIFT;
-  w[o + FLAGS] = at(w, o + FLAGS) | (at(w, h + FLAGS) & (F_NODELAY | F_NOPUSH | F_RCVFIXED | F_SNDFIXED | F_NEWRENO));
+  w[o + FLAGS] = at(w, o + FLAGS) | (at(w, h + FLAGS) & (F_NODELAY | F_NOPUSH | F_RCVFIXED | F_SNDFIXED | F_NEWRENO | F_MINTTL));
   s.flows.setSide(o, KEEP_IDLE, s.flows.side(h, KEEP_IDLE));
   s.flows.setSide(o, KEEP_INTVL, s.flows.side(h, KEEP_INTVL));
   s.flows.setSide(o, KEEP_CNT, s.flows.side(h, KEEP_CNT));

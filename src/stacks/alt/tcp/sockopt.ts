@@ -6,10 +6,10 @@ import type { Socket } from '../../../kern/socket/socket.ts';
 import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
 import type { Alt } from '../alt.ts';
 import {
-  FLAGS, F_NODELAY, F_NOPUSH, F_RCVFIXED, F_SNDFIXED, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, MAXSEG, MSS, ROW_SHIFT, STATE,
+  FLAGS, F_MINTTL, F_NODELAY, F_NOPUSH, F_RCVFIXED, F_SNDFIXED, KEEP_CNT, KEEP_IDLE, KEEP_INTVL, MAXSEG, MSS, ROW_SHIFT, STATE,
   TS_ESTABLISHED, TTL_TOS, USER_TIMEOUT, field, setField
 } from '../flows.ts'; // prettier-ignore
-import { ipOption } from '../ipopt.ts';
+import { IP_MINTTL_OPT, MINTTL_SHIFT, ipOption } from '../ipopt.ts';
 import { at } from '../slab.ts';
 import { ccName, setCongestion } from './cc.ts';
 import { tcpInfo } from './info.ts';
@@ -50,9 +50,18 @@ export function ctloutput(s: Alt, so: Socket, sopt: SockOpt): Errno | null {
     const word = Int32Array.of(s.flows.side(i << ROW_SHIFT, TTL_TOS));
     const err = ipOption(word, 0, s.cfg.ttl, sopt);
     s.flows.setSide(i << ROW_SHIFT, TTL_TOS, at(word, 0));
+    if (sopt.name === IP_MINTTL_OPT && err === null && sopt.dir === 'set') guard(s, i, at(word, 0));
     return err;
   }
   return sopt.dir === 'get' ? getOption(s, i, sopt) : setOption(s, i, sopt);
+}
+
+/** What input looks at first. */
+function guard(s: Alt, i: number, opts: number): void {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  const flags = at(w, o + FLAGS);
+  w[o + FLAGS] = ((opts >>> MINTTL_SHIFT) & 0xff) !== 0 ? flags | F_MINTTL : flags & ~F_MINTTL;
 }
 
 function refresh(s: Alt): void {

@@ -11,10 +11,10 @@ export const W_FADDR = 1;
 export const W_PORTS = 2;
 export const W_RCV_NXT = 3;
 export const W_SND_NXT = 4;
-/** Peer's last timestamp and our offset; whether there are timestamps at all. */
+/** Peer's last timestamp and our offset; whether there are timestamps at all | IP_MINTTL << 1. */
 export const W_TS_RECENT = 5;
 export const W_TS_OFF = 6;
-export const W_HAS_TS = 7;
+export const W_HOW = 7;
 export const W_UNTIL = 8;
 /** Neighbours in the order of their end, plus 1. */
 const W_NEXT = 9;

@@ -4,7 +4,7 @@ import type { Alt } from '../alt.ts';
 import { at } from '../slab.ts';
 import { endTimeWait } from './close.ts';
 import { RCV_WSCALE, respondAck } from './respond.ts';
-import { W_HAS_TS, W_RCV_NXT, W_SND_NXT, W_TS_OFF, W_TS_RECENT, W_WIN } from './timewait.ts';
+import { W_HOW, W_RCV_NXT, W_SND_NXT, W_TS_OFF, W_TS_RECENT, W_WIN } from './timewait.ts';
 
 /** True: the record is gone and the segment is a SYN of a new connection, for the listener. */
 export function timewaitInput(s: Alt, k: number): boolean {
@@ -12,12 +12,17 @@ export function timewaitInput(s: Alt, k: number): boolean {
   const { w } = timewait;
   const r = timewait.row(k);
   ct.tcp.timewaitrcv++;
+  const how = at(w, r + W_HOW);
+  if (p.ttl < how >>> 1) {
+    ct.tcp.minttl++;
+    return false;
+  }
   // RFC 1337: a reset cannot end TIME-WAIT.
   if ((p.th & TH_RST) !== 0) {
     ct.tcp.badrst++;
     return false;
   }
-  const hasTs = at(w, r + W_HAS_TS) !== 0;
+  const hasTs = (how & 1) !== 0;
   const ahead = (p.seq - at(w, r + W_RCV_NXT)) | 0;
   if ((p.th & (TH_SYN | TH_ACK)) === TH_SYN) {
     const newer = hasTs && opt.hasTs ? (opt.tsVal - at(w, r + W_TS_RECENT)) | 0 : 0;

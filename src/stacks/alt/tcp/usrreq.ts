@@ -140,6 +140,8 @@ function connect(s: Alt, so: Socket, addr: SockAddr): Errno | null {
   const bound = (at(w, o + FLAGS) & F_BOUND) !== 0;
   const laddr = bound && at(w, o + LADDR) !== 0 ? at(w, o + LADDR) : routes.src;
   let lport = bound ? at(w, o + PORTS) >>> 16 : 0;
+  // RFC 1122 §3.2.1.3 (g): a source in 127/8 never leaves this host.
+  if (laddr >>> 24 === 127 && s.ifs[routes.ix]?.loopback !== true) return 'EADDRNOTAVAIL';
   if (bound) {
     if (lport === addr.port && laddr === faddr) return 'EADDRNOTAVAIL';
     if (s.demux.find(laddr, faddr, (lport << 16) | addr.port) >= 0) return 'EADDRINUSE';

@@ -172,8 +172,8 @@ function distrust(tcp: TcpInst, ecn: Ecn, acc: AccEcn): void {
 /** The first option of a half-connection: there or not (§3.2.3.2.3), cleared on the way or not (§3.2.3.2.4). */
 function firstOption(acc: AccEcn, seg: Segment): void {
   const { opts } = seg;
-  acc.optSeen = opts.accecn;
-  if (opts.accecn && (opts.ee0b === 0 || opts.ee1b === 0)) acc.optIgnore = true;
+  acc.optIgnore = opts.accecn && (opts.ee0b === 0 || opts.ee1b === 0);
+  acc.optSeen = opts.accecn && !acc.optIgnore;
 }
 
 /** An acceptable segment: counts its mark and reads its feedback. */
@@ -181,9 +181,9 @@ export function accInput(tcp: TcpInst, tcb: Tcb, ecn: Ecn, acc: AccEcn, seg: Seg
   if (mark !== 0) countMark(tcp, tcb, acc, seg, len, mark);
   acc.lastCe = mark === CE;
   if (len > 0 && acc.used !== 0) {
-    // What we had acknowledged comes again and again.
+    // What we had acknowledged comes again and again; nothing new is in a probe of our closed window either.
     if (seg.len > 0) acc.duplicates = 0;
-    else if (++acc.duplicates === LOST_OPTIONS) acc.optOff = true;
+    else if (seg.seq !== tcb.rcvNxt && ++acc.duplicates === LOST_OPTIONS) acc.optOff = true;
   }
   // In a segment with SYN the flags mean something else (§3.2.2).
   if (seg.syn) return ACC_QUIET;

@@ -3,7 +3,8 @@
  * time lately, paces at that rate, and keeps no more in flight than the model or recent losses allow.
  *
  * Paced in quanta of a millisecond, the wheel's tick (`pacing.ts`). A connection without SACK gives no rate samples and is driven as by
- * NewReno. Deviation: no response to ECN other than to a loss, because classic ECN gives one signal a round trip.
+ * NewReno. Deviation: marks of congestion are answered as a loss (RFC 3168), once in a round trip, with AccECN too: the draft's response in
+ * proportion is for paths whose routers mark early (RFC 9331), which a connection cannot tell.
  */
 import { type KobjClass, defineClass } from '../../../kern/kobj.ts';
 import { seqGeq } from '../../../wire/seq.ts';
@@ -83,8 +84,10 @@ export const bbrClass: KobjClass<TcpConfig, CcMethods> = defineClass<TcpConfig, 
         return;
       }
       const bbr = dataOf(tcb);
-      if (kind === CC_NDUPACK || kind === CC_ECN) bbr.saveWindow(tcb);
-      if (kind === CC_NDUPACK) {
+      if (kind === CC_ECN) {
+        bbr.marked(tcb);
+      } else if (kind === CC_NDUPACK) {
+        bbr.saveWindow(tcb);
         // §5.6.4.4: one round of packet conservation; RACK's next ACKs let it grow again.
         tcb.cwnd = Math.max(tcb.loss.pipe(tcb) + tcb.mss, MIN_PIPE_SEGMENTS * tcb.mss);
       } else if (kind === CC_RTO) {

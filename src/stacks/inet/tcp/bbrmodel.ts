@@ -109,6 +109,28 @@ export class BbrModel {
     this.#priorCwnd = 0;
   }
 
+  /**
+   * Routers mark instead of dropping: at most once a round trip. Answered at once and as a loss (RFC 3168 §5): what may be in flight is a part
+   * of what was, until the next probe for bandwidth; a probe that is under way, and Startup, are over. The rate stays: it was delivered.
+   */
+  marked(tcb: Tcb): void {
+    const st = tcb.loss;
+    if (st === null) return;
+    const { state } = this;
+    const least = 4 * tcb.mss;
+    const inflight = Math.min(this.#inflightLo, tcb.cwnd, Math.max(this.#roundPipe, st.pipe(tcb)));
+    const part = Math.max(inflight * BETA, least);
+    this.#inflightLo = part;
+    if (tcb.cwnd > part) tcb.cwnd = Math.floor(part);
+    if (!this.fullBw) {
+      this.fullBw = true;
+      this.#inflightHi = Math.max(inflight, least);
+    } else if (state === 'probe-up' || state === 'probe-refill') {
+      this.#inflightHi = Math.max(inflight, least);
+      this.#enterDown(tcb);
+    }
+  }
+
   /** Sending begins again after a pause: at the estimated rate. */
   restart(tcb: Tcb): void {
     if (this.state === 'probe-rtt') this.#leaveProbeRtt(tcb);

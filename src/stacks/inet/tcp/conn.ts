@@ -7,9 +7,12 @@ import { ANY4, type IpAddr } from '../../../wire/addr.ts';
 export const CONN_TCB = 0;
 export const CONN_SYN = 1;
 export const CONN_TIMEWAIT = 2;
+/** A `Tcb` that takes only what came from near (IP_MINTTL): a kind of its own, so that the others are not asked. */
+export const CONN_NEAR = 3;
 
 export class Conn {
-  readonly kind: number;
+  /** CONN_*; of a `Tcb` it may change between two of them. */
+  kind: number;
   /** Keyed hash of the four below; valid while the record is in the table. */
   hash = 0;
   /** This host's end, and the other one. */
@@ -21,4 +24,9 @@ export class Conn {
   constructor(kind: number) {
     this.kind = kind;
   }
+}
+
+/** The connection has a control block. */
+export function isTcb(conn: Conn): boolean {
+  return conn.kind === CONN_TCB || conn.kind === CONN_NEAR;
 }

@@ -45,6 +45,15 @@ export class FastOpen {
   /** Of a client: data bytes in our first SYN; a SYN with the option went out. */
   synData = 0;
   asked = false;
+
+  /** The connection's place at its listener is free again, at once or after a while. */
+  release(nowMs: number): void {
+    const { listener } = this;
+    if (listener === null) return;
+    this.listener = null;
+    listener.pending--;
+    if (this.reset) listener.held.push((nowMs + RESET_HOLD_MS) | 0);
+  }
 }
 
 /** Server's keys, and the client's cache of cookies. */
@@ -261,22 +270,13 @@ export function fastOpenInput(tcp: TcpInst, tcb: Tcb, tfo: FastOpen, seg: Segmen
     sendReset(tcp, seg);
     return false;
   }
-  fastOpenRelease(tcp, tfo);
+  tfo.release(tcp.time.ms);
   tcb.tfo = null;
   if ((tcb.flags & TF_SYNREXMT) === 0) rttUpdate(tcp, tcb, (tcp.time.us - tfo.synUs) | 0);
   tcb.rxtShift = 0;
   if (tcb.sndMax === tcb.sndUna) timerStop(tcb, T_REXMT);
   tcp.mark(tcb);
   return true;
-}
-
-/** The connection's place at its listener is free again, at once or after a while. */
-export function fastOpenRelease(tcp: TcpInst, tfo: FastOpen): void {
-  const { listener } = tfo;
-  if (listener === null) return;
-  tfo.listener = null;
-  listener.pending--;
-  if (tfo.reset) listener.held.push((tcp.time.ms + RESET_HOLD_MS) | 0);
 }
 
 /**

@@ -21,7 +21,7 @@ import {
   tcpHdrLen,
 } from '../../../wire/tcp.ts';
 import type { IpIn } from '../contract.ts';
-import { CONN_SYN, CONN_TCB } from './conn.ts';
+import { CONN_NEAR, CONN_SYN, CONN_TCB } from './conn.ts';
 import { Segment, type TcpInst } from './inst.ts';
 import { listenInput, synConnInput } from './listen.ts';
 import { sendReset } from './respond.ts';
@@ -90,11 +90,16 @@ export class Input {
     } else if (conn.kind === CONN_TCB) {
       segmentInput(tcp, conn as Tcb, seg);
     } else if (conn.kind === CONN_SYN) {
-      const tcb = synConnInput(tcp, conn as SynConn, seg);
+      const sc = conn as SynConn;
+      if (this.#tooFar(seg, sc.listener)) return;
+      const tcb = synConnInput(tcp, sc, seg);
       if (tcb !== null && (tcb.flags & TF_DEAD) === 0) segmentInput(tcp, tcb, seg);
+    } else if (conn.kind === CONN_NEAR) {
+      if (!this.#tooFar(seg, conn as Tcb)) segmentInput(tcp, conn as Tcb, seg);
     } else {
       const tw = conn as TimeWaitConn;
-      if (tcp.timewait.input(tw, seg)) this.#listener(seg, lport, fport, tw);
+      if (ip.ttl < tw.minTtl) stats.minttl++;
+      else if (tcp.timewait.input(tw, seg)) this.#listener(seg, lport, fport, tw);
     }
   }
 
@@ -107,7 +112,15 @@ export class Input {
       sendReset(tcp, seg);
       return;
     }
+    if (this.#tooFar(seg, listener)) return;
     const tcb = listenInput(tcp, listener, seg, lport, fport, old);
     if (tcb !== null && (tcb.flags & TF_DEAD) === 0) segmentInput(tcp, tcb, seg);
+  }
+  /** It came further than the socket allows (RFC 5082 §3; ip(4), IP_MINTTL). Not even an answer: its sender may be anybody. */
+  #tooFar(seg: Segment, tcb: Tcb): boolean {
+    const { options } = tcb;
+    if (options === null || seg.ip.ttl >= options.minTtl) return false;
+    this.#tcp.stats.minttl++;
+    return true;
   }
 }

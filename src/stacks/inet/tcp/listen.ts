@@ -23,7 +23,7 @@ import {
   ecnSynAgain,
 } from './ecn.ts';
 import { enterTables, nameConnection, receiveSequences, sendSequences, startConnection } from './establish.ts';
-import { type FastOpen, fastOpenAllowed, fastOpenPending, fastOpenRelease } from './fastopen.ts';
+import { type FastOpen, fastOpenAllowed, fastOpenPending } from './fastopen.ts';
 import { takeBlock } from './functions.ts';
 import type { Segment, TcpInst } from './inst.ts';
 import { bareRoute, challengeAllowed, sendBare, sendReset } from './respond.ts';
@@ -105,7 +105,7 @@ function fastOpen(
   const tfo = fastOpenPending(tcp, listener.tfo, renew);
   const tcb = complete(tcp, sc, seg, false, tfo);
   if (tcb === null) {
-    fastOpenRelease(tcp, tfo);
+    tfo.release(tcp.time.ms);
     return false;
   }
   // What came with the SYN counts from behind it.
@@ -283,10 +283,14 @@ function complete(tcp: TcpInst, sc: SynConn, seg: Segment, cached: boolean, tfo:
   tcb.flags |= TF_INTABLE | (listener.flags & (TF_NODELAY | TF_NOPUSH | TF_SNDFIXED | TF_RCVFIXED));
   takeBlock(tcb, listener);
   tcb.options = listener.options;
-  if (listener.uto !== null && listener.uto.enabled) tcb.uto = new Uto(listener.uto.advSec);
+  tcb.kind = listener.kind;
+  if (listener.uto !== null) {
+    tcb.uto = new Uto(listener.uto.advSec);
+    tcb.uto.enabled = listener.uto.enabled;
+  }
   utoBegin(tcp, tcb);
+  utoAdopt(tcb);
   if (tcb.uto !== null && sc.uto >= 0) utoInput(tcb, tcb.uto, sc.uto);
-  else utoAdopt(tcb);
   tcb.how = listener.how;
   sendSequences(tcb, sc.iss);
   tcb.sndUna = tcb.sndNxt = tcb.sndMax = (sc.iss + 1) | 0;

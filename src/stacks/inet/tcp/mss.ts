@@ -26,13 +26,18 @@ export function mssOfPeer(tcp: TcpInst, faddr: IpAddr, option: number): number {
   return option < config.minmss ? config.minmss : option;
 }
 
-/** Effective send MSS (MUST-16): makes `tcb.mss` and `tcb.mtu` anew. */
-export function mssUpdate(tcb: Tcb, route: Route): void {
-  tcb.mtu = route.mtu;
+/** The largest segment that the peer, the user and the path, as far as it tells, allow. Payload in bytes. */
+export function mssOfPath(tcb: Tcb, route: Route): number {
   let mss = Math.min(tcb.peerMss, route.mtu - headersLen(tcb.faddr));
   const maxseg = tcb.options === null ? 0 : tcb.options.maxseg;
   if (maxseg > 0 && maxseg < mss) mss = maxseg;
-  if ((tcb.flags & TF_TSTMP) !== 0) mss -= TCPOLEN_TSTAMP_APPA;
+  return (tcb.flags & TF_TSTMP) !== 0 ? mss - TCPOLEN_TSTAMP_APPA : mss;
+}
+
+/** Effective send MSS (MUST-16): makes `tcb.mss` and `tcb.mtu` anew. */
+export function mssUpdate(tcb: Tcb, route: Route): void {
+  tcb.mtu = route.mtu;
+  let mss = mssOfPath(tcb, route);
   const { plpmtud } = tcb;
   if (plpmtud !== null && plpmtud.limit > 0 && plpmtud.limit < mss) mss = plpmtud.limit;
   // A path of the least MTU there is, with options, still has room for some bytes.

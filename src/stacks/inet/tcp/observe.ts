@@ -1,7 +1,7 @@
 /** What the operator sees of TCP besides its sockets: records that no socket stands for. */
 import type { OrphanPcb } from '../../../kern/netstack.ts';
 import { soisclosed } from '../../../kern/socket/sofree.ts';
-import { CONN_SYN, CONN_TCB, type Conn } from './conn.ts';
+import { CONN_SYN, isTcb, type Conn } from './conn.ts';
 import { tcpInfo } from './info.ts';
 import type { TcpInst } from './inst.ts';
 import { stateName } from './states.ts';
@@ -13,7 +13,7 @@ import type { TimeWaitConn } from './timewait.ts';
 export function tcpOrphans(tcp: TcpInst): OrphanPcb[] {
   const rows: OrphanPcb[] = [];
   for (const conn of tcp.conns.all()) {
-    if (conn.kind === CONN_TCB) {
+    if (isTcb(conn)) {
       const tcb = conn as Tcb;
       if (soisclosed(tcb.so)) rows.push(closingRow(tcp, tcb));
     } else if (conn.kind === CONN_SYN) rows.push(record(conn, 'SYN_RCVD', (conn as SynConn).listener.so.fib));

@@ -13,6 +13,7 @@ import { type FastOpen, fastOpenSent } from './fastopen.ts';
 import type { TcpInst } from './inst.ts';
 import { headersLen, mssUpdate } from './mss.ts';
 import { paceAllow, paceSpent } from './pacing.ts';
+import { type Plpmtud, plpmtudDue, plpmtudSent } from './plpmtud.ts';
 import type { Hole } from './recovery.ts';
 import { SegmentMaker } from './segout.ts';
 import { TCPS_ESTABLISHED, TCPS_LISTEN, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, TCPS_TIME_WAIT, finQueued } from './states.ts';
@@ -135,7 +136,8 @@ export class Output {
     const { mss } = tcb;
     const maxLen = this.#maxPayload(tcb, route);
     this.#retransmitHoles(tcb, route, maxLen);
-    const { loss } = tcb;
+    const { loss, plpmtud } = tcb;
+    if (plpmtud !== null && plpmtud.due && !this.#probe(tcb, route, plpmtud)) return;
     const wantFin = finQueued(tcb.state);
     let cwndLimited = false;
     let appLimited = false;
@@ -186,6 +188,22 @@ export class Output {
     tcb.flags = cwndLimited ? tcb.flags | TF_CWNDLIMITED : tcb.flags & ~TF_CWNDLIMITED;
     tcb.recovery.afterOutput(tcb, appLimited);
     this.#afterwards(tcb);
+  }
+
+  /** A probe of the full size, alone and with DF (RFC 4821 §7.3), if it may go. False: there was no slot. */
+  #probe(tcb: Tcb, route: Route, pl: Plpmtud): boolean {
+    const off = (tcb.sndNxt - tcb.sndUna) | 0;
+    const size = plpmtudDue(tcb, pl, route, Math.min(tcb.so.snd.cc, tcb.sndWnd, tcb.cwnd) - off);
+    if (size === 0 || (tcb.paceRate > 0 && paceAllow(tcb, tcb.mss) === 0)) return true;
+    const { mss, how, sndNxt } = tcb;
+    tcb.mss = size;
+    if (!how.df) tcb.how = { ...how, df: true };
+    const gone = this.#send(tcb, route, size, off, false, false, false);
+    // Unless the path's MTU was found to be another meanwhile.
+    if (tcb.mss === size) tcb.mss = mss;
+    tcb.how = how;
+    if (gone) plpmtudSent(tcb, pl, sndNxt, tcb.sndNxt);
+    return gone;
   }
 
   /** Payload of the largest frame: many segments where the interface cuts them, one otherwise. */

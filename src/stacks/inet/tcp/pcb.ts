@@ -7,7 +7,7 @@ import { AF_INET, AF_INET6, type SockAddr } from '../../../kern/socket/protosw.t
 import { SO_REUSEADDR, SO_REUSEPORT } from '../../../kern/socket/soconst.ts';
 import type { Socket } from '../../../kern/socket/socket.ts';
 import { soisconnecting } from '../../../kern/socket/upcalls.ts';
-import { ANY4, ANY6, type IpAddr, addrEqual, copyAddr, isAny, isMulticast, isV4 } from '../../../wire/addr.ts';
+import { ANY4, ANY6, type IpAddr, addrEqual, copyAddr, isAny, isLoopback, isMulticast, isV4 } from '../../../wire/addr.ts';
 import { wantsScale, wantsTimestamps } from './config.ts';
 import { enterTables, keepInitMs, nameConnection, sendSequences } from './establish.ts';
 import type { TcpInst } from './inst.ts';
@@ -79,8 +79,8 @@ export function tcpListen(tcp: TcpInst, tcb: Tcb): Errno | null {
 }
 
 /**
- * Begins to connect. EAFNOSUPPORT (also for a multicast address), EADDRNOTAVAIL (port 0, no address, no port left), EACCES
- * (broadcast), ECONNREFUSED (this socket's connection has ended), EISCONN, EADDRINUSE (the connection exists, or would be with
+ * Begins to connect. EAFNOSUPPORT (also for a multicast address), EADDRNOTAVAIL (port 0, no address, no port left, no way from a loopback
+ * address), EACCES (broadcast), ECONNREFUSED (this socket's connection has ended), EISCONN, EADDRINUSE (the connection exists, or would be with
  * itself), and what the route says.
  */
 export function tcpConnect(tcp: TcpInst, tcb: Tcb, addr: SockAddr): Errno | null {
@@ -93,6 +93,8 @@ export function tcpConnect(tcp: TcpInst, tcb: Tcb, addr: SockAddr): Errno | null
   if (route.broadcast || tcp.ip.isGroup(addr.addr)) return 'EACCES';
   const { conns } = tcp;
   const laddr = isAny(tcb.laddr) ? route.src : tcb.laddr;
+  // RFC 1122 §3.2.1.3 (g): every SYN would be refused below.
+  if (isLoopback(laddr) && !route.local && !isLoopback(addr.addr)) return 'EADDRNOTAVAIL';
   const faddr = copyAddr(addr.addr);
   const fport = addr.port;
   const self = addrEqual(laddr, faddr);

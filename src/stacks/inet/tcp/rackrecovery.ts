@@ -7,6 +7,7 @@ import { seqGeq, seqGt, seqLt } from '../../../wire/seq.ts';
 import { CC_NDUPACK, CC_RTO } from './cc.ts';
 import { allDuplicates, eifel, frtoAck, frtoBegin, undo, undoBegin, undoSent } from './frto.ts';
 import type { Segment } from './inst.ts';
+import { plpmtudOnlyProbe } from './plpmtud.ts';
 import { prrAck, prrStart } from './prr.ts';
 import { rackDetect, rackDsack, rackMarkOnRto, rackRecovered, rackUpdate } from './rack.ts';
 import { FRTO_NEWDATA, FRTO_NONE, RACK_TIMER_REO, RackState } from './rackstate.ts';
@@ -160,7 +161,10 @@ export class RackRecovery implements Recovery {
   #detect(tcb: Tcb, st: RackState): void {
     const timeout = rackDetect(tcb, st, this.#rs);
     const { board } = st;
-    if (board.lost > 0 && (tcb.flags & IN_RECOVERY) === 0) this.#enter(tcb, st);
+    if (board.lost > 0 && (tcb.flags & IN_RECOVERY) === 0) {
+      const { plpmtud } = tcb;
+      if (plpmtud === null || !plpmtudOnlyProbe(tcb, plpmtud, st, this.#rs)) this.#enter(tcb, st);
+    }
     if (timeout > 0) {
       st.timerMode = RACK_TIMER_REO;
       timerArm(tcb, T_RACK, Math.ceil(timeout / 1000));

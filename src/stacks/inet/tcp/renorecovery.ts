@@ -4,6 +4,7 @@
  */
 import { seqGeq, seqGt } from '../../../wire/seq.ts';
 import { CC_NDUPACK, CC_RTO } from './cc.ts';
+import { plpmtudDupAcks, plpmtudNext } from './plpmtud.ts';
 import type { Hole, Recovery } from './recovery.ts';
 import { rttOnAck } from './rtt.ts';
 import { TF_FASTRECOVERY, TF_FASTREXMT, TF_PARTIALACK, TF_RTOLOSS, TF_TIMING, T_REXMT, type Tcb } from './tcb.ts';
@@ -42,6 +43,10 @@ export const renoRecovery: Recovery = {
     if (tcb.dupAcks !== DUP_THRESH) return;
     // RFC 6582 §3.2 step 2: duplicates of what a timeout sent again are no new loss.
     if (!seqGt(tcb.sndUna, tcb.recover)) return;
+    if (tcb.plpmtud !== null && plpmtudDupAcks(tcb, tcb.plpmtud)) {
+      tcp.mark(tcb);
+      return;
+    }
     tcp.stats.fastrexmit++;
     tcb.limXmit = 0;
     tcb.cc.congSignal(tcb, CC_NDUPACK);
@@ -93,6 +98,11 @@ export const renoRecovery: Recovery = {
 
   next(tcb: Tcb, hole: Hole) {
     if ((tcb.flags & TF_FASTREXMT) === 0) return false;
+    const { plpmtud } = tcb;
+    if (plpmtud !== null && plpmtud.resend && seqGeq(plpmtud.resendSeq, tcb.sndUna)) {
+      plpmtudNext(tcb, plpmtud, hole);
+      return true;
+    }
     tcb.flags &= ~TF_FASTREXMT;
     hole.seq = tcb.sndUna;
     hole.len = tcb.mss;

@@ -38,7 +38,6 @@ import {
 import type { TcpInst } from './inst.ts';
 import { headersLen, mssOfPeer, mssToOffer, mssUpdate } from './mss.ts';
 import { putSack, putSynOptions, synOptionsLen } from './options.ts';
-import { plpmtudSent } from './plpmtud.ts';
 import { TF_ACKNOW, TF_DELACK, TF_FORCE, TF_REQ_SCALE, TF_SACK, TF_TSTMP, T_DELACK, type Tcb } from './tcb.ts';
 import { timerStop } from './timerset.ts';
 import { UTO_LEN, type Uto } from './usertimeout.ts';
@@ -101,8 +100,7 @@ export class SegmentMaker {
       tcp.stats.utosent++;
     }
     if (blocks > 0) putSack(b, opt, this.#edges, blocks);
-    const { urgent, plpmtud } = tcb;
-    if (plpmtud !== null && !seqGt(tcb.sndMax, seq)) plpmtudSent(tcb, plpmtud, seq, len);
+    const { urgent } = tcb;
     let urp = 0;
     if (urgent !== null && urgent.hasSnd && seqGt(urgent.sndUp, seq)) {
       flags |= TH_URG;

@@ -1,9 +1,10 @@
-/** Socket options of level IPPROTO_TCP (tcp(4)), TTL and TOS of level IPPROTO_IP, and what SOL_SOCKET's mean for TCP. */
+/** Socket options of level IPPROTO_TCP (tcp(4)), TTL, TOS and the least TTL (RFC 5082) of level IPPROTO_IP, and what SOL_SOCKET's mean for TCP. */
 import type { Errno } from '../../../kern/errno.ts';
 import type { SockOpt } from '../../../kern/socket/protosw.ts';
 import { SOL_SOCKET, SO_KEEPALIVE, SO_RCVBUF, SO_SETFIB, SO_SNDBUF } from '../../../kern/socket/soconst.ts';
 import { sosetfib } from '../../../kern/socket/sockopt.ts';
 import { IPPROTO_IP, IPPROTO_TCP } from '../../../wire/ipv4.ts';
+import { CONN_NEAR, CONN_TCB } from './conn.ts';
 import { IPTOS_ECN_MASK } from './ecn.ts';
 import { keepCnt, keepIdleMs, keepInitMs, keepIntvlMs, startKeepalive } from './establish.ts';
 import { FastOpen } from './fastopen.ts';
@@ -35,8 +36,17 @@ export const TCP_UTO = 16_385;
 /** netinet/in.h. */
 export const IP_TOS = 3;
 export const IP_TTL = 4;
+export const IP_MINTTL = 66;
 
-const NO_OPTIONS: TcbOptions = { maxseg: 0, keepInitMs: 0, keepIdleMs: 0, keepIntvlMs: 0, keepCnt: 0, userTimeoutMs: 0 };
+const NO_OPTIONS: TcbOptions = {
+  maxseg: 0,
+  keepInitMs: 0,
+  keepIdleMs: 0,
+  keepIntvlMs: 0,
+  keepCnt: 0,
+  userTimeoutMs: 0,
+  minTtl: 0,
+};
 /** Times of keep-alive options are in seconds, as in FreeBSD. */
 const MAX_SECONDS = 2_147_483;
 
@@ -220,6 +230,7 @@ function getTcp(tcp: TcpInst, tcb: Tcb, sopt: SockOpt): Errno | null {
 }
 
 function ipOption(tcb: Tcb, sopt: SockOpt): Errno | null {
+  if (sopt.name === IP_MINTTL) return minTtlOption(tcb, sopt);
   const key = sopt.name === IP_TTL ? 'ttl' : sopt.name === IP_TOS ? 'tos' : null;
   if (key === null) return 'ENOPROTOOPT';
   if (sopt.dir === 'get') {
@@ -230,5 +241,18 @@ function ipOption(tcb: Tcb, sopt: SockOpt): Errno | null {
   if (value === null) return 'EINVAL';
   // The two low bits of the type of service are TCP's own (RFC 3168 §5).
   tcb.how = { ...tcb.how, [key]: key === 'tos' ? value & ~IPTOS_ECN_MASK : value };
+  return null;
+}
+
+/** Also on a listener, whose connections have it from the first segment on. */
+function minTtlOption(tcb: Tcb, sopt: SockOpt): Errno | null {
+  if (sopt.dir === 'get') {
+    sopt.value = tcb.options === null ? 0 : tcb.options.minTtl;
+    return null;
+  }
+  const minTtl = integer(sopt.value, 0, 255);
+  if (minTtl === null) return 'EINVAL';
+  if (minTtl > 0 || tcb.options !== null) setOption(tcb, { minTtl });
+  tcb.kind = minTtl > 0 ? CONN_NEAR : CONN_TCB;
   return null;
 }

@@ -19,6 +19,8 @@ export class TcpStats {
   rcvbadsum = 0;
   rcvgroup = 0;
   rcvbadopt = 0;
+  /** Came further than the socket allows (IP_MINTTL). */
+  minttl = 0;
   /** Data in order, segments and bytes; out of order; duplicates, whole and in part; beyond the window. */
   rcvpack = 0;
   rcvbyte = 0;

@@ -94,6 +94,8 @@ export interface TcbOptions {
   readonly keepCnt: number;
   /** The user's own timeout: unacknowledged data ends the connection after this. */
   readonly userTimeoutMs: number;
+  /** Segments that have come further than this allows are not taken (RFC 5082); 0: any. Where it is set, `kind` is CONN_NEAR. */
+  readonly minTtl: number;
 }
 
 export class Tcb extends Conn {

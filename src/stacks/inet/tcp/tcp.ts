@@ -10,7 +10,7 @@ import { IPPROTO_TCP } from '../../../wire/ipv4.ts';
 import type { InetContext, Transport } from '../contract.ts';
 import { bbrClass } from './bbr.ts';
 import { registerConfig } from './config.ts';
-import { CONN_TCB } from './conn.ts';
+import { isTcb } from './conn.ts';
 import { tcpCtlinput } from './ctlinput.ts';
 import { cubicClass } from './cubic.ts';
 import { functionSysctls } from './functions.ts';
@@ -69,7 +69,7 @@ export function createTcp(ctx: InetContext): Tcp {
   if (err !== null) inst.log.warn({ err }, 'not all tunables could be registered');
 
   const shutdown = (): void => {
-    for (const conn of inst.conns.all()) if (conn.kind === CONN_TCB) tcpDrop(conn as Tcb, 'ECONNABORTED');
+    for (const conn of inst.conns.all()) if (isTcb(conn)) tcpDrop(conn as Tcb, 'ECONNABORTED');
     for (const listener of inst.ports.listeners()) inst.syncache.forgetListener(listener);
     inst.syncache.stop();
     inst.timewait.clear();
@@ -92,7 +92,7 @@ export function createTcp(ctx: InetContext): Tcp {
     inst,
     orphans: () => tcpOrphans(inst),
     reset: shutdown,
-    busy: () => inst.conns.all().some((conn) => conn.kind === CONN_TCB && tcbBusy(conn as Tcb)),
+    busy: () => inst.conns.all().some((conn) => isTcb(conn) && tcbBusy(conn as Tcb)),
     shutdown,
     destroy: () => {
       shutdown();

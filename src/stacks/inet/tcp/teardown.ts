@@ -2,7 +2,6 @@
 import type { Errno } from '../../../kern/errno.ts';
 import { socantrcvmore, soisdisconnected, soseterror } from '../../../kern/socket/upcalls.ts';
 import { TH_ACK, TH_RST } from '../../../wire/tcp.ts';
-import { fastOpenRelease } from './fastopen.ts';
 import { sendBare } from './respond.ts';
 import { TCPS_CLOSED, TCPS_ESTABLISHED, TCPS_LISTEN, TCPS_SYN_RECEIVED, TCPS_TIME_WAIT, setState } from './states.ts';
 import { TF_BOUND, TF_DEAD, TF_INTABLE, TF_TSTMP, type Tcb } from './tcb.ts';
@@ -27,7 +26,7 @@ function release(tcb: Tcb): void {
     tcb.flags &= ~TF_BOUND;
     tcp.ports.unbind(tcb);
   }
-  if (tcb.tfo !== null) fastOpenRelease(tcp, tcb.tfo);
+  tcb.tfo?.release(tcp.time.ms);
   tcb.reass = null;
   tcb.route = null;
   tcb.cc.destroy(tcb);

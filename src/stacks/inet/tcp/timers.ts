@@ -68,6 +68,11 @@ function timeoutError(tcb: Tcb): Errno {
   return tcb.softError ?? 'ETIMEDOUT';
 }
 
+/** R2 (RFC 9293 §3.8.3), or in its place the user timeout. */
+function expired(tcp: TcpInst, tcb: Tcb): boolean {
+  return tcb.userTimeoutMs > 0 ? userTimeoutOver(tcb) : tcb.rxtShift > tcp.config.maxrxtshift;
+}
+
 function rexmt(tcp: TcpInst, tcb: Tcb): void {
   const { stats, config, time } = tcp;
   timerStop(tcb, T_REXMT);
@@ -78,15 +83,15 @@ function rexmt(tcp: TcpInst, tcb: Tcb): void {
   if (tcb.sndMax === tcb.sndUna) {
     rttBackoff(tcp, tcb);
     if (tcb.rxtShift === 0) tcb.rxtStartMs = time.ms;
-    if (++tcb.rxtShift > config.maxrxtshift || userTimeoutOver(tcb)) tcpDrop(tcb, timeoutError(tcb));
+    tcb.rxtShift++;
+    if (expired(tcp, tcb)) tcpDrop(tcb, timeoutError(tcb));
     else tcp.mark(tcb);
     return;
   }
   stats.rexmttimeo++;
   tcb.rxtShift++;
   if (tcb.rxtShift === 1) tcb.rxtStartMs = (time.ms - tcb.rto) | 0;
-  // R2 (RFC 9293 §3.8.3), or in its place the user timeout.
-  if (tcb.userTimeoutMs > 0 ? userTimeoutOver(tcb) : tcb.rxtShift > config.maxrxtshift) {
+  if (expired(tcp, tcb)) {
     stats.timeoutdrop++;
     tcpDrop(tcb, timeoutError(tcb));
     return;

@@ -22,6 +22,8 @@ export class TimeWaitConn extends Conn {
   tsRecent = 0;
   tsOffset = 0;
   fib = 0;
+  /** What comes further is not taken (IP_MINTTL). */
+  minTtl = 0;
   /** AccECN's counter in its ACKs: it stays where it was. */
   ace = 0;
   /** When it may go; records are listed in this order. */
@@ -61,6 +63,7 @@ export class TimeWait {
     tw.tsRecent = tcb.tsRecent;
     tw.tsOffset = tcb.tsOffset;
     tw.fib = tcb.so.fib;
+    tw.minTtl = tcb.options === null ? 0 : tcb.options.minTtl;
     tw.ace = ecnBareFlags(tcb);
     tcp.conns.replace(tcb, tw);
     tcb.flags &= ~TF_INTABLE;
@@ -95,7 +98,8 @@ export class TimeWait {
     // RFC 9293 §3.10.7.4: what is not exactly the last ACK is answered with ours; the limit keeps two ends from doing so for ever.
     // Without the flag there is no acknowledgment, and its field may look like ours by chance.
     const isAck = (seg.flags & (TH_SYN | TH_ACK)) === TH_ACK;
-    if ((!isAck || seg.len > 0 || seg.seq !== tw.rcvNxt || seg.ack !== tw.sndNxt) && challengeAllowed(this.#tcp, null)) this.#ack(tw);
+    if ((!isAck || seg.len > 0 || seg.seq !== tw.rcvNxt || seg.ack !== tw.sndNxt) && challengeAllowed(this.#tcp, null))
+      this.#ack(tw);
     return false;
   }
 

@@ -1,17 +1,7 @@
 /** Socket users for the tests: what they got is kept, byte for byte. */
 import { isErrno } from '../../../../src/kern/errno.ts';
-import {
-  soaccept,
-  sobind,
-  soclose,
-  soconnect,
-  socreate,
-  sodeliver,
-  solisten,
-  soreceive,
-  sosend,
-  soshutdown,
-} from '../../../../src/kern/socket/calls.ts';
+import { soaccept, sobind, soclose, soconnect, socreate, solisten, soshutdown } from '../../../../src/kern/socket/calls.ts';
+import { sodeliver, soreceive, sosend } from '../../../../src/kern/socket/sendrecv.ts';
 import { SocketHandler } from '../../../../src/kern/socket/handler.ts';
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from '../../../../src/kern/socket/protosw.ts';
 import { SS_CANTRCVMORE, type Socket } from '../../../../src/kern/socket/socket.ts';
