@@ -36,7 +36,7 @@ export class Config {
   dadCount = 0;
   sack = true;
   rfc1323 = true;
-  sndSpace = 262_144;
+  sndSpace = 524_288;
   /** Grows by itself up to `rcvBufMax` (tcp/autotune.ts). */
   rcvSpace = 65_536;
   rcvBufMax = 8_388_608;
