@@ -46,7 +46,7 @@ enum {
   MAX_FRAGS = 4,
   SINGLE_MAX = 2048, /* longest frame of a conversation, a question and an answer at a time */
   SINGLES = 16,      /* so many lone frames in a row are one, and of the reads that would find nothing only each so many-th is made */
-  TURNS = 16,           /* batches that one event hands over at most */
+  TURNS = 16,        /* batches that one event hands over at most */
   SPIN_TOTAL_US = 1000, /* busy polling lets the event loop go on after this, however busy the device is */
 };
 

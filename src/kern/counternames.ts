@@ -307,10 +307,10 @@ const TEXT: Readonly<Record<string, string>> = {
     ecn_sndect0 segments sent as ECT(0)
     utosent user timeout options sent behind the SYN
     utorcvd user timeout options taken
-    ace_nect AccECN peers that say our SYN came unmarked
-    ace_ect1 AccECN peers that say our SYN came as ECT(1)
-    ace_ect0 AccECN peers that say our SYN came as ECT(0)
-    ace_ce AccECN peers that say our SYN came marked CE
+    ace_nect AccECN peers that say our SYN or SYN,ACK came unmarked
+    ace_ect1 AccECN peers that say our SYN or SYN,ACK came as ECT(1)
+    ace_ect0 AccECN peers that say our SYN or SYN,ACK came as ECT(0)
+    ace_ce AccECN peers that say our SYN or SYN,ACK came marked CE
     ace_rcvcep marks CE that AccECN peers told of
     ace_mangled connections that stopped marking because marks are tampered with
     ace_ignored connections that believe no AccECN feedback because it was cleared or never ends

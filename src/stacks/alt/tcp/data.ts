@@ -23,8 +23,8 @@ import { setState } from './state.ts';
 /** So many segments in order are acknowledged at once after one that was not. */
 const QUICK_SEGMENTS = 15;
 /**
- * While the link is behind, an acknowledgment waits for a quarter of the buffer, but only so many milliseconds, and not for the first bytes of
- * a connection, whose sender has a small congestion window.
+ * While the link is behind, an acknowledgment waits for a quarter of the buffer, but only so many milliseconds (and what is left of
+ * the timer's slot of eight), and not for the first bytes of a connection, whose sender has a small congestion window.
  */
 const BACKLOG_SHARE = 2;
 const BACKLOG_DELAY_MS = 5;
