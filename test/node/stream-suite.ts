@@ -12,6 +12,7 @@ const SLICE_MS = 50;
 
 /** `batches` false: a stack that sends each write at once, one segment each. */
 export function streamSuite(name: string, makePlace: () => Promise<Place>, { batches = true } = {}): void {
+  const alone = batches ? '' : ' (skipped: this stack sends each write by itself)';
   describe(`net over ${name}`, () => {
     let place: Place;
     let servers: NetServer[];
@@ -156,7 +157,7 @@ export function streamSuite(name: string, makePlace: () => Promise<Place>, { bat
       expect(written).toBe(200);
     });
 
-    it.runIf(batches)('writes corked chunks as one', async () => {
+    it.runIf(batches)(`writes corked chunks as one${alone}`, async () => {
       const chunks: string[] = [];
       serve((socket) => socket.on('data', (chunk) => chunks.push(String(chunk))));
       const client = connect(place.to);
@@ -170,7 +171,7 @@ export function streamSuite(name: string, makePlace: () => Promise<Place>, { bat
       expect(chunks).toEqual(['abc']);
     });
 
-    it.runIf(batches)('takes many small segments of a batch up as few chunks', async () => {
+    it.runIf(batches)(`takes many small segments of a batch up as few chunks${alone}`, async () => {
       let chunks = 0;
       let total = 0;
       serve((socket) =>
