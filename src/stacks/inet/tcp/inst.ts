@@ -13,6 +13,7 @@ import { type FunctionBlock, FunctionBlocks, ccFor } from './functions.ts';
 import { IsnSource } from './isn.ts';
 import { ConnTable, PortTable } from './lookup.ts';
 import type { Recovery } from './recovery.ts';
+import { Remains } from './remains.ts';
 import { TcpStats } from './stats.ts';
 import { SynCache } from './syncache.ts';
 import { TF_DEAD, TF_QUEUED, type Tcb } from './tcb.ts';
@@ -69,6 +70,7 @@ export class TcpInst {
   readonly config = new TcpConfig();
   readonly conns: ConnTable;
   readonly ports = new PortTable();
+  readonly remains = new Remains();
   readonly isn: IsnSource;
   readonly fastopen: FastOpenState;
   readonly timer: (tcb: Tcb) => void;

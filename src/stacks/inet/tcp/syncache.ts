@@ -214,6 +214,7 @@ export class SynCache {
     if (sc.lnext === null) embryos.tail = sc.lprev;
     else sc.lnext.lprev = sc.lprev;
     this.#leaveStep(sc);
+    this.#tcp.remains.keep(sc);
   }
 
   /** Forgets a half-open connection. */

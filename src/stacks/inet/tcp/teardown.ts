@@ -27,6 +27,7 @@ function release(tcb: Tcb): void {
     tcp.ports.unbind(tcb);
   }
   tcb.tfo?.release(tcp.time.ms);
+  tcp.remains.keepTcb(tcb);
   tcb.reass = null;
   tcb.route = null;
   tcb.cc.destroy(tcb);

@@ -108,6 +108,7 @@ export class TimeWait {
     this.#unlink(tw);
     this.count--;
     this.#tcp.conns.remove(tw);
+    this.#tcp.remains.keep(tw);
   }
 
   clear(): void {
