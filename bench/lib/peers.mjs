@@ -12,7 +12,8 @@ import { TARGET } from './netns.mjs';
  * @property {import('node:child_process').ChildProcess} child
  * @property {{ text: string }} out standard output so far, with the lines of --trace-gc
  * @property {{ text: string }} err
- * @property {boolean} warm for a client without a warm-up of its own
+ * @property {boolean} warm it has served connections; `warmHttp`: and the client that has no warm-up of its own
+ * @property {boolean} warmHttp
  */
 
 const LOSS_PERCENT = 1;
@@ -91,7 +92,7 @@ export class Peers {
    */
   #instance(name, wire, ns, dev, { child, pid, out, err }) {
     const clientNs = wire === 'loss' ? this.#namespaces.loss(ns, dev, `${name}-${wire}`, LOSS_PERCENT) : ns;
-    return { name, ns: clientNs, pid, child, out, err, warm: false };
+    return { name, ns: clientNs, pid, child, out, err, warm: false, warmHttp: false };
   }
 
   /** Ends all targets and removes their namespaces: the next round starts afresh. */

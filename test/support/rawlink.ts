@@ -4,6 +4,7 @@
  */
 import type { Errno } from '../../src/kern/errno.ts';
 import {
+  IFCAP_LRO,
   IFCAP_RXCSUM,
   IFCAP_TSO4,
   IFCAP_TXCSUM,
@@ -24,6 +25,8 @@ export interface RawLinkOptions {
   readonly slots?: number;
   /** Checksum and segmentation offload. Default false. */
   readonly offload?: boolean;
+  /** Super-frames come from the link itself. Default false. */
+  readonly lro?: boolean;
 }
 
 /** A frame as it left, with its offload metadata; `csumStart` counts from the frame's first byte. */
@@ -47,8 +50,15 @@ export class RawLink {
   #sent: SentFrame[] = [];
 
   constructor(options: RawLinkOptions = {}) {
-    const { type = 'ethernet', lladdr = Uint8Array.of(2, 0, 0, 0, 0, 2), mtu = 1500, slots = 64, offload = false } = options;
-    const capabilities = offload ? IFCAP_TXCSUM | IFCAP_RXCSUM | IFCAP_TSO4 : 0;
+    const {
+      type = 'ethernet',
+      lladdr = Uint8Array.of(2, 0, 0, 0, 0, 2),
+      mtu = 1500,
+      slots = 64,
+      offload = false,
+      lro = false,
+    } = options;
+    const capabilities = (offload ? IFCAP_TXCSUM | IFCAP_RXCSUM | IFCAP_TSO4 : 0) | (lro ? IFCAP_RXCSUM | IFCAP_LRO : 0);
     const mac = type === 'ethernet' ? lladdr : null;
     this.info = { type, lladdr: mac, mtu, maxMtu: 65535, capabilities, tsoMax: offload ? 65535 : 0 };
     this.ring = new TxRing(slots);

@@ -201,4 +201,23 @@ describe.each([
       expect(p.info().rcv_buf).toBe(4 * MIB);
     });
   });
+
+  describe('the first super-frame', () => {
+    const FOUR = 262_144;
+
+    it.each([
+      ['makes room for four where the link has them itself (IFCAP_LRO)', true, {}, FOUR],
+      ['changes nothing where segments were put together behind it', false, {}, 65_536],
+      ['changes nothing where buffers do not grow', true, { 'net.inet.tcp.recvbuf_auto': '0' }, 65_536],
+      ['goes no further than recvbuf_max', true, { 'net.inet.tcp.recvbuf_max': '131072' }, 131_072],
+    ] as const)('%s', (_what, lro, env, size) => {
+      t = new TcpHarness({ stack: () => stack, lro, env });
+      p = established(t.listen());
+      p.sendData(bytes(1000));
+      expect(p.info().rcv_buf).toBe(65_536);
+      t.backlog = true;
+      pour(FRAME);
+      expect(p.info().rcv_buf).toBe(size);
+    });
+  });
 });

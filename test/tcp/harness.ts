@@ -53,6 +53,7 @@ export interface HarnessOptions {
   readonly stack?: () => ModuleSpec;
   readonly mtu?: number;
   readonly offload?: boolean;
+  readonly lro?: boolean;
   readonly slots?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly seed?: number;
@@ -111,12 +112,21 @@ export class TcpHarness {
   #nextPort = 40_000;
 
   constructor(options: HarnessOptions = {}) {
-    const { stack = () => netmodModule, mtu = 1500, offload = false, env = {}, seed = 1, startMs = 0, slots = 64 } = options;
+    const {
+      stack = () => netmodModule,
+      mtu = 1500,
+      offload = false,
+      lro = false,
+      env = {},
+      seed = 1,
+      startMs = 0,
+      slots = 64,
+    } = options;
     this.sim = new SimWorld({ seed, startMs });
     this.kernel = new Kernel(this.sim.effects('stack'), env);
     const err = this.kernel.modules.preload(stack()) ?? this.kernel.boot();
     if (err !== null) throw new Error(err.message);
-    this.link = new RawLink({ lladdr: STACK_MAC, mtu, offload, slots });
+    this.link = new RawLink({ lladdr: STACK_MAC, mtu, offload, lro, slots });
     this.ifp = ok(this.kernel.ifnets.attach('raw', 0, this.link.link()));
     ifconfig(this.kernel, this.ifp, '10.0.0.2/24');
     this.#mss = mtu - 40;

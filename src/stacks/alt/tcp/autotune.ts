@@ -4,6 +4,8 @@
  * grown by a queue, which a larger window would only lengthen. So many bulk flows keep small windows, which together fit the link's
  * queue, and one alone gets what hides the time that two hosts need to wake up. A buffer takes memory only for bytes that are in it.
  *
+ * A peer sends half of the window at once, at most. Where the link hands over super-frames (IFCAP_LRO) the first of them makes room for four.
+ *
  * An idle flow pays nothing for this: a few places take one flow each, measure it for a round trip, and take the next that receives.
  */
 import { PKT_BACKLOG } from '../../../kern/packet.ts';
@@ -23,6 +25,8 @@ const EARLY_US = 2000;
 const STALE_US = 500_000;
 /** What a link with a backlog is thought to queue at most before it drops, in bytes. */
 const LINK_QUEUE = 1 << 25;
+/** Room for four super-frames, in bytes. */
+const SUPER_WINDOW = 262_144;
 /** Share of the kernel's buffers in use at which no buffer grows. */
 const PRESSURE = 0.75;
 
@@ -38,7 +42,9 @@ export function newTunePlaces(): Int32Array {
 
 /** Data in order came for a flow, up to `rcvNxt`. */
 export function tuneReceive(s: Alt, i: number, so: Socket, rcvNxt: number): void {
-  const { tune } = s;
+  const { tune, pkt } = s;
+  // Not where they are put together after the link: its queue counts each segment.
+  if (pkt.gso > 0 && pkt.lro && so.rcv.hiwat < SUPER_WINDOW) grow(s, i, so, SUPER_WINDOW);
   const p = (i & (PLACES - 1)) * STRIDE;
   const tookUs = (s.time.us - at(tune, p + SINCE)) >>> 0;
   if (at(tune, p + WHO) !== i + 1) {
@@ -61,11 +67,11 @@ export function tuneReceive(s: Alt, i: number, so: Socket, rcvNxt: number): void
   // A pause counts as time, so that a burst between two pauses is no rate. What lies unread is not asked for more of.
   const came = (rcvNxt - at(tune, p + FROM)) >>> 0;
   // Where the link has a backlog, it is we who hold the senders back: no wider windows when all together could overflow its queue.
-  if ((s.pkt.flags & PKT_BACKLOG) !== 0 && s.demux.count * rcv.hiwat > LINK_QUEUE) return;
-  if (came * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1) grow(s, i, so);
+  if ((pkt.flags & PKT_BACKLOG) !== 0 && s.demux.count * rcv.hiwat > LINK_QUEUE) return;
+  if (came * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1) grow(s, i, so, 2 * rcv.hiwat);
 }
 
-function grow(s: Alt, i: number, so: Socket): void {
+function grow(s: Alt, i: number, so: Socket, to: number): void {
   const { cfg, kernel } = s;
   const flags = at(s.flows.w, (i << ROW_SHIFT) + FLAGS);
   const { rcv } = so;
@@ -76,7 +82,7 @@ function grow(s: Alt, i: number, so: Socket): void {
     s.ct.alt.bufpressure++;
     return;
   }
-  sorcvlimits(so, Math.min(2 * rcv.hiwat, max), rcv.lowat);
+  sorcvlimits(so, Math.min(to, max), rcv.lowat);
   s.ct.alt.rcvbufgrown++;
 }
 

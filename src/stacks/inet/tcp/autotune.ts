@@ -7,10 +7,15 @@
  * buffer holds two congestion windows, one in flight and one to follow it, if the user fills it; its first size is what 10 Gbit/s
  * carry in 0.4 ms, so that nothing nearby waits for it to grow.
  *
+ * A peer sends half of the window at once, at most. Where the link hands over super-frames (IFCAP_LRO) the first of them makes room for four:
+ * frames as large as they may be, and of a thousand connections all at the same time.
+ *
  * All of them draw on the kernel's pool (kern.ipc.maxbufbytes). Under pressure (net.inet.tcp.mem_pressure, a share of it in use) none
  * grows, a reader that leaves bytes lie is offered no more than a small window, and a connection without a user that waits for a
  * closed window is ended.
  */
+import { IFCAP_LRO } from '../../../kern/ifnet/link.ts';
+import { PKT_BACKLOG, type RxPacket } from '../../../kern/packet.ts';
 import { sorcvlimits, sosndlimits } from '../../../kern/socket/sobuf.ts';
 import { SS_SNDWAIT } from '../../../kern/socket/socket.ts';
 import type { TcpInst } from './inst.ts';
@@ -22,6 +27,8 @@ const RTT_MIN_US = 1000;
 const TURN_US = 100;
 /** What a link with a backlog is thought to queue at most before it drops, in bytes. */
 const LINK_QUEUE = 1 << 25;
+/** Room for four super-frames, in bytes. */
+const SUPER_WINDOW = 262_144;
 /** What a slow reader is offered under pressure, in bytes. */
 export const PRESSURE_WINDOW = 65_536;
 
@@ -31,8 +38,9 @@ export function memoryPressure(tcp: TcpInst): boolean {
   return bufpool.used > (bufpool.limitBytes / 100) * tcp.config.memPressure;
 }
 
-/** In-order data came: once in a round trip, is the window what holds the peer back? `backlog`: the link has one. */
-export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb, backlog: boolean): void {
+/** In-order data came in `pkt`: once in a round trip, is the window what holds the peer back? */
+export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb, pkt: RxPacket): void {
+  if (pkt.gsoSize > 0 && tcb.so.rcv.hiwat < SUPER_WINDOW && superFrames(pkt)) growReceiveBuffer(tcp, tcb, SUPER_WINDOW);
   const tookUs = (tcp.time.us - tcb.tuneUs) >>> 0;
   const rttUs = tcb.srtt >> 3 > TURN_US ? tcb.srtt >> 3 : TURN_US;
   if (tookUs < rttUs) return;
@@ -40,7 +48,8 @@ export function tuneReceiveBuffer(tcp: TcpInst, tcb: Tcb, backlog: boolean): voi
   // A pause counts as time, so that a burst between two pauses is no rate. What lies unread is not asked for more of.
   const fast = ((tcb.rcvNxt - tcb.tuneSeq) >>> 0) * rttUs > (rcv.hiwat >> 1) * tookUs && rcv.cc < rcv.hiwat >> 1;
   // The first measurement has no beginning: it only starts the clock.
-  if (fast && tcb.tuneUs !== 0 && !(backlog && crowded(tcp, rcv.hiwat))) growReceiveBuffer(tcp, tcb);
+  const backlog = (pkt.flags & PKT_BACKLOG) !== 0;
+  if (fast && tcb.tuneUs !== 0 && !(backlog && crowded(tcp, rcv.hiwat))) growReceiveBuffer(tcp, tcb, 2 * rcv.hiwat);
   tcb.tuneUs = tcp.time.us === 0 ? 1 : tcp.time.us;
   tcb.tuneSeq = tcb.rcvNxt;
 }
@@ -50,7 +59,12 @@ function crowded(tcp: TcpInst, hiwat: number): boolean {
   return tcp.conns.size * hiwat > LINK_QUEUE;
 }
 
-function growReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
+/** The link itself has them, and its queue counts each as one: they were not put together after it. */
+function superFrames({ ifp }: RxPacket): boolean {
+  return ifp !== null && (ifp.capEnable() & IFCAP_LRO) !== 0;
+}
+
+function growReceiveBuffer(tcp: TcpInst, tcb: Tcb, to: number): void {
   const { so } = tcb;
   const { config, stats } = tcp;
   const max = Math.min(config.recvbufMax, so.kernel.domains.limits.maxsockbuf, 65_535 << tcb.rcvScale);
@@ -59,7 +73,7 @@ function growReceiveBuffer(tcp: TcpInst, tcb: Tcb): void {
     stats.bufpressure++;
     return;
   }
-  sorcvlimits(so, Math.min(2 * so.rcv.hiwat, max), so.rcv.lowat);
+  sorcvlimits(so, Math.min(to, max), so.rcv.lowat);
   stats.rcvbufgrown++;
 }
 

@@ -93,7 +93,7 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   }
   if (reass !== null && reass.empty()) tcb.reass = null;
   const backlog = (seg.pkt.flags & PKT_BACKLOG) !== 0;
-  tuneReceiveBuffer(tcp, tcb, backlog);
+  tuneReceiveBuffer(tcp, tcb, seg.pkt);
   const unacked = (tcb.rcvNxt - tcb.lastAckSent) | 0;
   if (backlog && ackMayWait(tcp, tcb, unacked)) {
     if (!timerArmed(tcb, T_DELACK)) timerArm(tcb, T_DELACK, BACKLOG_DELAY_MS);
