@@ -188,6 +188,9 @@ void run_idle(void) {
     up += answer(&all[i]);
   }
   double setup = now_s() - t;
+  /* Now, and not after the target has tidied up: that would give back memory which has nothing to do with connections, too. */
+  usleep(300000);
+  long rss_end = target_rss_kb(), free_end = mem_available_kb();
   usleep((useconds_t)(opt.warm * 1e6));
   struct cpu before = target_cpu();
   t = now_s();
@@ -195,7 +198,6 @@ void run_idle(void) {
   struct cpu after = target_cpu();
   double idle = now_s() - t;
   double used = after.user - before.user + after.sys - before.sys;
-  long rss_end = target_rss_kb(), free_end = mem_available_kb();
   for (int i = 0; i < holders; i++) {
     order(&all[i]);
     alive += answer(&all[i]);

@@ -13,6 +13,8 @@ import { TARGET } from './netns.mjs';
 /** @typedef {import('./stats.mjs').Sample} Sample */
 /** @typedef {{ value: number, cpuS?: number, busyS?: number, ops?: number, printed: Record<string, number> }} Reading */
 
+/** What connections cost while nothing happens; V8 tidies up once, eight seconds after so many objects came (`--trace-gc`), and that is not it. */
+const IDLE_TIME = ['-t', '2', '-W', '10'];
 /** Share of a processor that others may take before a run counts as noisy. */
 const FOREIGN_MAX = 0.1;
 const HTTP_PORT = 8080;
@@ -70,7 +72,7 @@ export class Measure {
   async #client(test, target) {
     const [mode = '', port = '', ...args] = test.args ?? [];
     const { quick, seconds, idleConns } = this.#options;
-    const time = ['-t', String(mode === 'idle' ? 2 : seconds), '-W', quick ? '0.3' : '0.5'];
+    const time = mode === 'idle' ? IDLE_TIME : ['-t', String(seconds), '-W', quick ? '0.3' : '0.5'];
     if (mode === 'idle') args.push('-c', String(idleConns));
     if (test.wire === 'plain') await this.#warmUp(target);
     const argv = [join(OUT, 'client'), mode, `${TARGET}:${port}`, ...args, ...time, '-p', String(target.pid)];
