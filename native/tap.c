@@ -55,8 +55,8 @@ enum { RX_OFF, RX_LEN, RX_FLAGS, RX_GSO_TYPE, RX_GSO_SIZE, RX_STRIDE };
 /* A frame in the transmit table; behind it MAX_FRAGS times a slice of payload: index of its buffer, offset, length. */
 enum { TX_OFF, TX_LEN, TX_FLAGS, TX_GSO_TYPE, TX_GSO_SIZE, TX_HDR_LEN, TX_CSUM_START, TX_CSUM_OFFSET, TX_NFRAGS, TX_FRAGS };
 enum { TX_STRIDE = TX_FRAGS + 3 * MAX_FRAGS };
-/* Counters that the driver reads: wrap as 32-bit integers. */
-enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_TX_MERGED, ST_COUNT };
+/* Counters that the driver reads: wrap as 32-bit integers. RX_FULL is none: 1 if the last batch ended before the device was empty. */
+enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_TX_MERGED, ST_RX_FULL, ST_LRO_MERGED, ST_LRO_FRAMES, ST_COUNT };
 
 struct instance {
   struct tap *taps[MAX_TAPS];
@@ -69,6 +69,7 @@ struct tap {
   int fd;
   bool vnet;
   bool uso; /* the kernel cuts datagrams */
+  bool lro; /* segments are merged here */
   bool started, paused, closing, env_gone;
   int64_t spin_us;
   unsigned singles; /* batches in a row that were one short frame */
@@ -266,27 +267,45 @@ static bool is_gone(int err) {
   return err == EBADFD || err == ENODEV || err == EBADF || err == ENXIO;
 }
 
+#include "lro.h"
+
+/* Reads one frame to `at`, in front of it its virtio header: its length with that, 0 for one too short, or -1. `*gone` is an errno, or 0. */
+static ssize_t read_frame(struct tap *t, uint8_t *at, size_t hdr, int *gone) {
+  ssize_t got;
+  do {
+    got = read(t->fd, at, FRAME_MAX);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    if (is_gone(errno)) *gone = errno;
+    else if (errno != EAGAIN) count(t, ST_RX_ERROR);
+    return -1;
+  }
+  if ((size_t)got >= hdr + ETHER_HDR) return got;
+  count(t, ST_RX_RUNT);
+  return 0;
+}
+
 /* Reads until the device is empty, the table full, or the buffer too full for the longest frame. `*gone` is an errno, or 0. */
 static int read_batch(struct tap *t, int *gone) {
   int32_t *entry = (int32_t *)(void *)t->rx_table.data;
   const size_t hdr = t->vnet ? VNET_HDR : 0;
+  struct lro lro;
   size_t pos = 0;
-  int n = 0;
+  int n = 0, reads = 0;
   /* Whatever is there besides is reported by the next poll. */
   const int limit = t->singles > SINGLES && t->singles % SINGLES != 0 ? 1 : BATCH;
-  while (n < limit && pos + VNET_HDR + FRAME_MAX <= t->rx.len) {
+  const int most = limit == 1 ? 1 : t->lro ? LRO_READS : BATCH;
+  bool empty = false;
+  lro.n = lro.merged = lro.frames = 0;
+  while (n < limit && reads < most && pos + VNET_HDR + FRAME_MAX <= t->rx.len) {
     uint8_t *at = t->rx.data + pos + VNET_HDR - hdr;
-    ssize_t got = read(t->fd, at, FRAME_MAX);
+    const ssize_t got = read_frame(t, at, hdr, gone);
     if (got < 0) {
-      if (errno == EINTR) continue;
-      if (is_gone(errno)) *gone = errno;
-      else if (errno != EAGAIN) count(t, ST_RX_ERROR);
+      empty = true;
       break;
     }
-    if ((size_t)got < hdr + ETHER_HDR) {
-      count(t, ST_RX_RUNT);
-      continue;
-    }
+    if (got == 0) continue;
+    reads++;
     entry[RX_OFF] = (int32_t)(pos + VNET_HDR);
     entry[RX_LEN] = (int32_t)((size_t)got - hdr);
     entry[RX_FLAGS] = entry[RX_GSO_TYPE] = entry[RX_GSO_SIZE] = 0;
@@ -297,11 +316,18 @@ static int read_batch(struct tap *t, int *gone) {
       entry[RX_GSO_TYPE] = h.gso_type;
       entry[RX_GSO_SIZE] = h.gso_size;
     }
+    if (t->lro && lro_take(&lro, &t->rx, &pos, entry)) continue;
+    pos = frame_end(pos, (size_t)entry[RX_LEN]);
     entry += RX_STRIDE;
     n++;
-    pos += (VNET_HDR + (size_t)got + FRAME_STEP - 1) & ~(size_t)(FRAME_STEP - 1);
   }
-  if (n > 0) t->singles = n == 1 && pos <= SINGLE_MAX ? t->singles + 1 : 0;
+  if (t->lro) {
+    lro_end_all(&lro);
+    count_n(t, ST_LRO_MERGED, lro.merged);
+    count_n(t, ST_LRO_FRAMES, lro.frames);
+  }
+  ((int32_t *)(void *)t->stats.data)[ST_RX_FULL] = !empty && limit > 1;
+  if (n > 0) t->singles = reads == 1 && pos <= SINGLE_MAX ? t->singles + 1 : 0;
   return n;
 }
 
@@ -476,6 +502,15 @@ static napi_value js_set_spin(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* setLro(id, on): segments of a connection are merged as they are read */
+static napi_value js_set_lro(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  struct tap *t = get_tap(env, info, 2, argv);
+  if (t == NULL) return NULL;
+  if (napi_get_value_bool(env, argv[1], &t->lro) != napi_ok) return throw_argument(env, "setLro: a boolean is needed");
+  return NULL;
+}
+
 /* close(id, onClosed?): the descriptor is closed on return; the callback comes when the event loop has let go. */
 static napi_value js_close(napi_env env, napi_callback_info info) {
   napi_value argv[2];
@@ -520,6 +555,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "resume", js_resume);
   export_function(env, exports, "setOffload", js_set_offload);
   export_function(env, exports, "setSpin", js_set_spin);
+  export_function(env, exports, "setLro", js_set_lro);
   export_function(env, exports, "close", js_close);
   return exports;
 }

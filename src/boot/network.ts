@@ -18,6 +18,7 @@ import { formatPrefix, type Prefix } from './values.ts';
 /** Tunables of the device. */
 const SPIN_US = 'kern.poll.spin_us';
 const TXQUEUELEN = 'net.link.tap.txqueuelen';
+const LRO = 'net.link.tap.lro';
 /** Longest busy polling in microseconds. */
 const SPIN_MAX = 1000;
 
@@ -80,6 +81,7 @@ export async function attachDevice(kernel: Kernel, options: BootOptions): Promis
   const ifp = attach(kernel, opened, pcap);
   kernel.counters.add(`driver.${ifp.name()}`, opened.counters);
   addSpinTunable(kernel, opened);
+  addLroTunable(kernel, opened);
   must(ifp.startError(), `${opened.hostName} does not start`);
   must(ifp.setUp(true), `${ifp.name()}: up`);
   return { ifp, hostName: opened.hostName, pcap };
@@ -134,6 +136,22 @@ function addSpinTunable(kernel: Kernel, opened: OpenedLink): void {
     set: (value) => {
       const err = opened.setSpinUs(value);
       if (err === null) us = value;
+      return err;
+    },
+  });
+}
+
+function addLroTunable(kernel: Kernel, opened: OpenedLink): void {
+  let on = opened.setLro(true) === null;
+  kernel.sysctl.add({
+    name: LRO,
+    descr: 'Merge received TCP segments where the device has no offload',
+    flags: 'rwtun',
+    type: 'bool',
+    get: () => on,
+    set: (value) => {
+      const err = opened.setLro(value);
+      if (err === null) on = value;
       return err;
     },
   });

@@ -37,6 +37,8 @@ export interface OpenedLink {
   readonly counters: object;
   /** EOPNOTSUPP where the driver cannot busy-poll. */
   setSpinUs(us: number): Errno | null;
+  /** Whether the driver may merge received segments of TCP itself, where the device does not. EOPNOTSUPP where it cannot. */
+  setLro(on: boolean): Errno | null;
 }
 
 /** Why a device could not be opened: one line for whoever started the program. */

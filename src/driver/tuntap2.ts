@@ -195,7 +195,14 @@ export async function openTuntap2(env: DriverEnv, options: DriverOptions): Promi
   }
   env.log.info({ tap: tap.name }, 'TAP device is open');
   const { link, counters } = createTuntap2Link(tap, options.lladdr ?? localLladdr(env.random), options.mtu);
-  return { link, ...splitIfName(tap.name), hostName: tap.name, counters, setSpinUs: (us) => (us === 0 ? null : 'EOPNOTSUPP') };
+  return {
+    link,
+    ...splitIfName(tap.name),
+    hostName: tap.name,
+    counters,
+    setSpinUs: (us) => (us === 0 ? null : 'EOPNOTSUPP'),
+    setLro: (on) => (on ? 'EOPNOTSUPP' : null),
+  };
 }
 
 const MISSING =

@@ -3,7 +3,7 @@ import * as A from '../../src/driver/tap/addon.ts';
 import { type Found, HostSide } from '../../src/driver/tap/host.ts';
 import { createTapLink } from '../../src/driver/tap/tap.ts';
 import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4 } from '../../src/kern/ifnet/link.ts';
-import { PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
+import { PKT_BACKLOG, PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
 import { MAC_A, pattern, tcpFrame, udpFrame } from './frames.ts';
 import { Upper, open, put, send } from './harness.ts';
 
@@ -42,6 +42,10 @@ class FakeAddon implements A.TapAddon {
     return features;
   }
   setSpin(): void {}
+  lro: boolean | null = null;
+  setLro(_id: number, on: boolean): void {
+    this.lro = on;
+  }
   close(): void {
     this.closed++;
   }
@@ -64,16 +68,46 @@ function setup(features = 15, vnetHdr = true) {
     undo: () => void undone.push(`closed ${addon.closed}`),
   };
   const device = { id: 0, name: 'tap0', vnetHdr, existed: false, features };
-  const { link, counters } = createTapLink({ addon, device, host, lladdr: MAC_A, mtu: 1500 });
-  return { addon, link, counters, undone };
+  const { link, counters, setLro } = createTapLink({ addon, device, host, lladdr: MAC_A, mtu: 1500 });
+  return { addon, link, counters, setLro, undone };
 }
 
 describe('tap', () => {
-  it('has every offload with virtio headers, and none without', () => {
+  it('has every offload with virtio headers, and without them large receive, which needs no device', () => {
     expect(setup().link.info()).toMatchObject({ tsoMax: 65535, maxMtu: 65521 });
     expect(setup().link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4 | IFCAP_LRO);
     expect(setup(A.TUN_F_CSUM).link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4);
-    for (const { link } of [setup(0), setup(0, false)]) expect(link.info()).toMatchObject({ capabilities: 0, tsoMax: 0 });
+    for (const { link } of [setup(0), setup(0, false)]) expect(link.info()).toMatchObject({ capabilities: IFCAP_LRO, tsoMax: 0 });
+  });
+
+  it('merges segments itself when there is no offload, the interface wants it, and the setting allows it', () => {
+    const { addon, link, setLro } = setup(0);
+    expect([link.setCapEnable(IFCAP_LRO), addon.lro]).toEqual([null, true]);
+    expect([setLro(false), addon.lro]).toEqual([null, false]);
+    expect([link.setCapEnable(IFCAP_LRO), addon.lro]).toEqual([null, false]);
+    expect([link.setCapEnable(0), setLro(true), addon.lro]).toEqual([null, null, false]);
+    expect([link.setCapEnable(IFCAP_LRO), addon.lro]).toEqual([null, true]);
+    expect([link.setCapEnable(IFCAP_RXCSUM), addon.offload]).toEqual(['EINVAL', -1]);
+    link.stop();
+    expect([link.setCapEnable(0), setLro(false)]).toEqual(['ENXIO', 'ENXIO']);
+
+    const device = setup();
+    expect([device.link.setCapEnable(device.link.info().capabilities), device.setLro(true), device.addon.lro]).toEqual([
+      null,
+      null,
+      null,
+    ]);
+  });
+
+  it('marks a batch that ended before the device was empty', () => {
+    const { addon, link, counters } = setup(0);
+    const up = open(link);
+    for (const full of [1, 0]) {
+      addon.buffers!.stats.set([full, 30, 2], A.ST_RX_FULL);
+      addon.deliver([[udpFrame(pattern(9)), 0, 0, 0]]);
+    }
+    expect(up.frames.map(({ flags }) => flags & PKT_BACKLOG)).toEqual([PKT_BACKLOG, 0]);
+    expect(counters).toMatchObject({ lro_merged: 30, lro_frames: 2 });
   });
 
   it('tells the host what may be left open', () => {

@@ -7,7 +7,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { DriverOptions, OpenedLink } from '../../src/driver/driver.ts';
 import { DRIVER_DEFAULTS, drivers } from '../../src/driver/registry.ts';
-import { loadAddon } from '../../src/driver/tap/addon.ts';
+import { ST_COUNT, loadAddon } from '../../src/driver/tap/addon.ts';
 import { hostRandom, silentLog } from './tap-env.ts';
 import { Responder } from './responder.ts';
 
@@ -141,7 +141,7 @@ const commands: Record<string, (options: Options) => Promise<void>> = {
     const tx = new Uint8Array(8192);
     const txTable = new Int32Array(21 * 4);
     const rx = new Uint8Array(1 << 17);
-    const stats = new Int32Array(6);
+    const stats = new Int32Array(ST_COUNT);
     const good = {
       rx,
       rxTable: new Int32Array(320),
@@ -165,6 +165,7 @@ const commands: Record<string, (options: Options) => Promise<void>> = {
     refused('second start', () => addon.start(id, good));
     refused('too many frames', () => addon.writeBatch(id, 5, []));
     refused('spin', () => addon.setSpin(id, 1001));
+    refused('lro', () => addon.setLro(id, 1 as unknown as boolean));
     const frame = (...ints: number[]): void => {
       txTable.fill(0);
       txTable.set(ints);

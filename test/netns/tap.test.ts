@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { IFCAP_LRO } from '../../src/kern/ifnet/link.ts';
 import { Netns, ROOT, describeNetns, netnsReason } from '../support/netns.ts';
 import { BULK } from './responder.ts';
 
@@ -134,7 +135,11 @@ suite('tap', () => {
           expect(report.superIn).toBeGreaterThan(0);
           expect(report.superOut).toBeGreaterThan(0);
           expect(report.verified).toBeGreaterThan(0);
-        } else expect(report).toMatchObject({ superIn: 0, superOut: 0, verified: 0 });
+        } else {
+          // The driver merges and checks what comes in; what goes out is the stack's own.
+          expect(report.verified).toBeGreaterThan(0);
+          expect(report).toMatchObject({ superOut: 0 });
+        }
       });
     }
 
@@ -281,7 +286,7 @@ suite('tap', () => {
   it('serves on a descriptor that somebody else opened', async () => {
     for (const offload of [true, false]) {
       const tap = await serve({ name: `tap${Number(offload)}`, offload }, 'passfd');
-      expect((await tap.line('ready')).capabilities === 0).toBe(!offload);
+      expect((await tap.line('ready')).capabilities === IFCAP_LRO).toBe(!offload);
       await ns.must(['ping', '-c', '1', '-W', '2', '10.9.0.2']);
       expect(await udpEcho([100])).toBe('1\n');
       expect((await tap.stop()).status).toBe(0);

@@ -13,8 +13,6 @@ export const RX_GSO_SIZE = 4;
 export const RX_STRIDE = 5;
 /** Most frames in one callback. */
 export const RX_BATCH = 64;
-/** Room for the longest frame with all that comes with it: a batch ends when the buffer has less. */
-export const RX_FRAME_MAX = 65536 + 128;
 
 /** Ints per frame in the transmit table; behind them, per slice: index of its buffer, offset, length. */
 export const TX_OFF = 0;
@@ -37,7 +35,12 @@ export const ST_TX_INVALID = 3;
 export const ST_TX_BLOCKED = 4;
 /** Datagrams that left in frames which the kernel cuts. */
 export const ST_TX_MERGED = 5;
-export const ST_COUNT = 6;
+/** No counter: 1 when the last batch ended at one of its limits, and not because the device was empty. */
+export const ST_RX_FULL = 6;
+/** Segments that were appended to another's frame, and the frames of several that came of it (native/lro.h). */
+export const ST_LRO_MERGED = 7;
+export const ST_LRO_FRAMES = 8;
+export const ST_COUNT = 9;
 
 /** linux/virtio_net.h */
 export const VIRTIO_NEEDS_CSUM = 1;
@@ -93,6 +96,8 @@ export interface TapAddon {
   setOffload(id: number, features: number): number;
   /** Busy polling: keep reading for so long after a batch. 0 to 1000. */
   setSpin(id: number, microseconds: number): void;
+  /** Merges TCP segments as they are read, for a device that hands over each by itself. Off at first. */
+  setLro(id: number, on: boolean): void;
   /** The device's descriptor is closed on return; `onClosed` comes when the event loop has let go of it. */
   close(id: number, onClosed?: () => void): void;
 }

@@ -23,13 +23,13 @@ export function openTap(env: DriverEnv, options: DriverOptions): OpenedLink | Op
     return { error: failure };
   }
   const lladdr = options.lladdr ?? localLladdr(env.random);
-  const { link, counters, setSpinUs } = createTapLink({ addon, device, host, lladdr, mtu: options.mtu });
+  const { link, counters, setSpinUs, setLro } = createTapLink({ addon, device, host, lladdr, mtu: options.mtu });
   setSpinUs(options.spinUs);
   env.log.info(
     { tap: device.name, features: device.features, vnetHdr: device.vnetHdr, joined: device.existed },
     'TAP device is open',
   );
-  return { link, ...splitIfName(device.name), hostName: device.name, counters, setSpinUs };
+  return { link, ...splitIfName(device.name), hostName: device.name, counters, setSpinUs, setLro };
 }
 
 /** Opens the device with an error text for everything that commonly goes wrong. */

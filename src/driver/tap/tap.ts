@@ -2,7 +2,8 @@
  * A Linux TAP device as a link (Documentation/networking/tuntap.rst): frames come and go in batches through the addon. With virtio
  * headers (virtio 1.2 §5.1.6) the host leaves checksums open in both directions and hands over and takes super-frames of TCP. With UDP
  * the driver does it for the stack: it cuts received super-frames into the datagrams that were sent (`uso.ts`), and the addon merges
- * adjacent datagrams of a batch into one frame for the host to cut (native/uso.h).
+ * adjacent datagrams of a batch into one frame for the host to cut (native/uso.h). Without any of this the addon merges received segments
+ * of TCP by itself (native/lro.h), as tcp_lro(4) of FreeBSD does for devices that cannot.
  */
 import type { Errno } from '../../kern/errno.ts';
 import {
@@ -75,6 +76,9 @@ export class TapCounters {
   txdoublefree = 0;
   /** Datagrams that left several to a frame. */
   txmerged = 0;
+  /** Large receive without the device's help: segments that were appended to another's frame, and frames of several that came of it. */
+  lro_merged = 0;
+  lro_frames = 0;
 }
 
 const SLOTS = 512;
@@ -107,6 +111,9 @@ class Tap {
   readonly buffers: Uint8Array[] = [];
   nbuffers = 0;
   queued = 0;
+  /** Merging of segments by the addon: allowed here, and wanted by the interface. */
+  lroAllowed = true;
+  lroEnabled = false;
   mtu: number;
   up: LinkUp | null = null;
   isUp = false;
@@ -129,9 +136,14 @@ class Tap {
 
 const NOTHING: Readonly<Uint8Array> = new Uint8Array(0);
 
-/** A device opened without offload has no capabilities, even if whoever made it gave it virtio headers. */
-function capabilitiesOf({ vnetHdr, features }: A.TapDevice): number {
-  if (!vnetHdr || (features & A.TUN_F_CSUM) === 0) return 0;
+/** One opened without has none, even if whoever made it gave it virtio headers. Large receive is then the driver's own. */
+function hasOffload({ vnetHdr, features }: A.TapDevice): boolean {
+  return vnetHdr && (features & A.TUN_F_CSUM) !== 0;
+}
+
+function capabilitiesOf(device: A.TapDevice): number {
+  const { features } = device;
+  if (!hasOffload(device)) return IFCAP_LRO;
   const lro = (features & A.TUN_F_TSO4) !== 0 && (features & A.TUN_F_TSO6) !== 0 ? IFCAP_LRO : 0;
   return RXCSUM | IFCAP_TXCSUM | IFCAP_TXCSUM_IPV6 | IFCAP_TSO4 | IFCAP_TSO6 | lro;
 }
@@ -164,12 +176,14 @@ function input(self: Tap, up: LinkUp, frames: number): void {
   counters.rxbatches++;
   counters.rxframes += frames;
   counters.rxrunt = self.stats[A.ST_RX_RUNT] as number;
+  counters.lro_merged = self.stats[A.ST_LRO_MERGED] as number;
+  counters.lro_frames = self.stats[A.ST_LRO_FRAMES] as number;
   countErrors(self, up);
   if (!self.isUp) {
     counters.rxdown += frames;
     return;
   }
-  const backlog = isFull(self, frames) ? PKT_BACKLOG : 0;
+  const backlog = self.stats[A.ST_RX_FULL] !== 0 ? PKT_BACKLOG : 0;
   up.begin();
   for (let i = 0, e = 0; i < frames; i++, e += A.RX_STRIDE) {
     const off = rxTable[e + A.RX_OFF] as number;
@@ -187,13 +201,6 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     if (!self.isUp) break;
   }
   up.end();
-}
-
-/** Did the batch end because the table or the buffer was full, and not because the device was empty? */
-function isFull({ rxTable }: Tap, frames: number): boolean {
-  if (frames === A.RX_BATCH) return true;
-  const last = (frames - 1) * A.RX_STRIDE;
-  return (rxTable[last + A.RX_OFF] as number) + (rxTable[last + A.RX_LEN] as number) > RX_BYTES - A.RX_FRAME_MAX;
 }
 
 /** A super-frame of UDP: the stack gets what was sent. */
@@ -319,13 +326,22 @@ function setMtu(self: Tap, mtu: number): Errno | null {
 /** Sending offload needs nothing of the host; receiving with it means that the host may hand over unfinished frames. */
 function setCapEnable(self: Tap, bits: number): Errno | null {
   if ((bits & ~self.info.capabilities) !== 0) return 'EINVAL';
+  if (!hasOffload(self.device)) {
+    if (!self.open) return 'ENXIO';
+    self.lroEnabled = (bits & IFCAP_LRO) !== 0;
+    setMerging(self);
+    return null;
+  }
   // A super-frame comes without a checksum that could be verified.
   if ((bits & IFCAP_LRO) !== 0 && (bits & RXCSUM) === 0) return 'EINVAL';
   if (!self.open) return 'ENXIO';
-  if (self.info.capabilities === 0) return null;
   let wanted = (bits & RXCSUM) !== 0 ? A.TUN_F_CSUM : 0;
   if ((bits & IFCAP_LRO) !== 0) wanted |= self.features & LARGE_RECEIVE;
   return self.addon.setOffload(self.id, wanted) === wanted ? null : 'EOPNOTSUPP';
+}
+
+function setMerging({ addon, id, lroAllowed, lroEnabled }: Tap): void {
+  addon.setLro(id, lroAllowed && lroEnabled);
 }
 
 const tapClass = defineClass<Tap, LinkMethods>({
@@ -355,6 +371,8 @@ export interface TapLink {
   readonly counters: TapCounters;
   /** Busy polling in microseconds, 0 to 1000. */
   setSpinUs(us: number): Errno | null;
+  /** Whether the driver may merge segments where the device does not: on at first. */
+  setLro(on: boolean): Errno | null;
 }
 
 /** A link over an open device. `link.stop()` closes it. */
@@ -368,6 +386,12 @@ export function createTapLink(params: TapParams): TapLink {
       if (!Number.isInteger(us) || us < 0 || us > SPIN_MAX_US) return 'EINVAL';
       if (!tap.open) return 'ENXIO';
       tap.addon.setSpin(tap.id, us);
+      return null;
+    },
+    setLro: (on) => {
+      if (!tap.open) return 'ENXIO';
+      tap.lroAllowed = on;
+      if (!hasOffload(tap.device)) setMerging(tap);
       return null;
     },
   };
