@@ -15,10 +15,16 @@
 /* libuv's, exported by the node binary: the name of a negated errno. */
 extern const char *uv_err_name(int err);
 
+/* Memory that typed arrays are made of. Node lets nobody transfer it, so that it stays where it is while a typed array on it is held. */
+struct memory {
+  struct memory *next, **at;
+  uint8_t *data;
+  size_t len;
+};
+
 /* A typed array that JavaScript registered. */
 struct array {
   napi_ref ref;
-  napi_typedarray_type type;
   uint8_t *data;
   size_t len; /* in elements */
 };
@@ -49,25 +55,23 @@ static bool get_function_ref(napi_env env, napi_value object, const char *name, 
          napi_create_reference(env, value, 1, ref) == napi_ok;
 }
 
-/* Registers the typed array `name`: of this type, with at least this many elements. */
-static bool get_array(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t min, struct array *a) {
+static bool within(const struct memory *m, const uint8_t *data) {
+  while (m != NULL && (data < m->data || data >= m->data + m->len)) m = m->next;
+  return m != NULL;
+}
+
+/* Registers the typed array `name`: of this type, with at least this many elements, on one of these memories. */
+static bool get_array(napi_env env, const struct memory *memories, napi_value object, const char *name, napi_typedarray_type wanted,
+                      size_t min, struct array *a) {
   napi_value value;
+  napi_typedarray_type type;
   bool is = false;
   void *data;
   if (!get_named(env, object, name, &value) || napi_is_typedarray(env, value, &is) != napi_ok || !is) return false;
-  if (napi_get_typedarray_info(env, value, &a->type, &a->len, &data, NULL, NULL) != napi_ok) return false;
-  if (a->type != type || a->len < min || a->len > INT32_MAX || data == NULL) return false;
+  if (napi_get_typedarray_info(env, value, &type, &a->len, &data, NULL, NULL) != napi_ok) return false;
+  if (type != wanted || a->len < min || a->len > INT32_MAX || data == NULL || !within(memories, data)) return false;
   a->data = data;
   return napi_create_reference(env, value, 1, &a->ref) == napi_ok;
-}
-
-/* True while the array is still where it was and as long as it was. */
-static bool array_valid(napi_env env, const struct array *a) {
-  napi_value value;
-  size_t len = 0;
-  void *data = NULL;
-  return napi_get_reference_value(env, a->ref, &value) == napi_ok && value != NULL &&
-         napi_get_typedarray_info(env, value, NULL, &len, &data, NULL, NULL) == napi_ok && data == a->data && len == a->len;
 }
 
 static void drop_ref(napi_env env, napi_ref *ref) {

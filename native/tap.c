@@ -5,7 +5,7 @@
  *
  * A device is known to JavaScript by a small number, as a file is by its descriptor. All state hangs on the instance of the addon
  * (one per environment: the main thread, each worker) and goes with it. Every number that comes from JavaScript is checked before it
- * is used as an offset; every buffer is looked up again for each batch, so that one that was detached is noticed and never touched.
+ * is used as an offset. What it shares with JavaScript for good is memory of its own, which cannot be transferred and so never moves.
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ enum {
   SINGLE_MAX = 2048, /* longest frame of a conversation, a question and an answer at a time */
   SINGLES = 16,      /* so many lone frames in a row are one, and of the reads that would find nothing only each so many-th is made */
   TURNS = 16,        /* batches that one event hands over at most */
+  MEMORY_MAX = 64 << 20,
   SPIN_TOTAL_US = 1000, /* busy polling lets the event loop go on after this, however busy the device is */
 };
 
@@ -60,6 +62,7 @@ enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_
 
 struct instance {
   struct tap *taps[MAX_TAPS];
+  struct memory *memories;
 };
 
 struct tap {
@@ -74,6 +77,7 @@ struct tap {
   int64_t spin_us;
   unsigned singles; /* batches in a row that were one short frame */
   unsigned misses;  /* events in a row whose second turn found nothing, or was not made */
+  unsigned writes;  /* calls of writeBatch; wraps */
   struct uv_handle_s *poll;
   napi_async_cleanup_hook_handle hook;
   napi_async_context async;
@@ -113,22 +117,46 @@ static void delete_closing_refs(struct tap *t) {
   t->async = NULL;
 }
 
-/* Calls JavaScript from the event loop, with an integer if `argc` is 1. An exception goes where uncaught ones go. */
+/* JavaScript runs between these two; with the second, what it has queued (process.nextTick, promises). */
+struct js {
+  napi_handle_scope handles;
+  napi_callback_scope callbacks;
+  napi_value self;
+};
+
+static bool js_enter(struct tap *t, struct js *js) {
+  if (napi_open_handle_scope(t->env, &js->handles) != napi_ok) return false;
+  if (napi_get_reference_value(t->env, t->self, &js->self) == napi_ok && js->self != NULL &&
+      napi_open_callback_scope(t->env, js->self, t->async, &js->callbacks) == napi_ok)
+    return true;
+  napi_close_handle_scope(t->env, js->handles);
+  return false;
+}
+
+static void js_leave(napi_env env, struct js *js) {
+  napi_close_callback_scope(env, js->callbacks);
+  napi_close_handle_scope(env, js->handles);
+}
+
+/* Calls JavaScript, with an integer if `argc` is 1. An exception goes where uncaught ones go. */
+static void call_within(struct tap *t, const struct js *js, napi_ref fn_ref, size_t argc, int32_t arg) {
+  napi_env env = t->env;
+  napi_value fn, argv, error;
+  bool pending = false;
+  if (fn_ref == NULL || napi_get_reference_value(env, fn_ref, &fn) != napi_ok || fn == NULL ||
+      napi_create_int32(env, arg, &argv) != napi_ok || napi_call_function(env, js->self, fn, argc, &argv, NULL) == napi_ok)
+    return;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+}
+
 static void call_js(struct tap *t, napi_ref fn_ref, size_t argc, int32_t arg) {
   napi_env env = t->env;
-  napi_handle_scope scope;
-  napi_value fn, self, argv;
-  if (fn_ref == NULL || napi_open_handle_scope(env, &scope) != napi_ok) return;
-  if (napi_get_reference_value(env, fn_ref, &fn) == napi_ok && napi_get_reference_value(env, t->self, &self) == napi_ok &&
-      fn != NULL && self != NULL && napi_create_int32(env, arg, &argv) == napi_ok &&
-      napi_make_callback(env, t->async, self, fn, argc, &argv, NULL) != napi_ok) {
-    bool pending = false;
-    napi_value error;
-    if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
-        napi_get_and_clear_last_exception(env, &error) == napi_ok)
-      napi_fatal_exception(env, error);
-  }
-  napi_close_handle_scope(env, scope);
+  struct js js;
+  if (!js_enter(t, &js)) return;
+  call_within(t, &js, fn_ref, argc, arg);
+  js_leave(env, &js);
 }
 
 static void on_closed(struct uv_handle_s *handle) {
@@ -339,25 +367,58 @@ static void tap_gone(struct tap *t, int err) {
   call_js(t, t->on_gone, 1, err);
 }
 
-static bool buffers_valid(struct tap *t) {
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(t->env, &scope) != napi_ok) return false;
-  bool valid = array_valid(t->env, &t->rx) && array_valid(t->env, &t->rx_table) && array_valid(t->env, &t->stats);
-  napi_close_handle_scope(t->env, scope);
-  return valid;
-}
-
 /* One batch: 0 if there was nothing, -1 when no more may be read, otherwise the number of frames handed over. */
-static int receive(struct tap *t) {
+static int receive(struct tap *t, const struct js *js) {
   int gone = 0, n;
-  if (!buffers_valid(t)) {
-    tap_gone(t, EFAULT);
-    return -1;
-  }
   n = read_batch(t, &gone);
-  if (n > 0) call_js(t, t->on_batch, 1, n);
+  if (n > 0) call_within(t, js, t->on_batch, 1, n);
   if (gone != 0) tap_gone(t, gone);
   return t->closing || t->paused || gone != 0 ? -1 : n;
+}
+
+/* A batch on its own: what JavaScript has queued runs behind it. */
+static int receive_one(struct tap *t) {
+  napi_env env = t->env;
+  struct js js;
+  int n;
+  if (!js_enter(t, &js)) return -1;
+  n = receive(t, &js);
+  js_leave(env, &js);
+  return t->closing || t->paused ? -1 : n;
+}
+
+/*
+ * What came in meanwhile is read at once: another turn of the event loop would find it all the same, later and for a system call more.
+ * In a conversation that is so where both ends share a processor, because the other end runs as soon as it has our answer; elsewhere the
+ * read finds nothing, and only each so many-th is made.
+ */
+static bool again(struct tap *t) {
+  if (t->singles <= SINGLES || t->misses % SINGLES == 0) return true;
+  t->misses++;
+  return false;
+}
+
+/*
+ * The batches of one event; the number of frames in the last, or -1. What JavaScript has queued runs behind each, but in a conversation of lone
+ * frames only when nothing more comes: going in and out costs as much as such a frame.
+ */
+static int converse(struct tap *t) {
+  napi_env env = t->env;
+  struct js js;
+  unsigned writes;
+  int turn = 0, n;
+  do {
+    if (!js_enter(t, &js)) return -1;
+    do {
+      n = receive(t, &js);
+      if (turn++ > 0) t->misses = n > 0 ? 0 : t->misses + 1;
+    } while (n == 1 && t->singles > 0 && turn < TURNS && again(t));
+    writes = t->writes;
+    js_leave(env, &js);
+    if (t->closing || t->paused) return -1;
+    /* After a full batch there is more; after an empty one perhaps, if something was sent only now. */
+  } while (turn < TURNS && ((n > 0 && t->singles == 0 && again(t)) || (n == 0 && t->writes != writes && again(t))));
+  return n;
 }
 
 static void on_poll(struct uv_handle_s *handle, int status, int events) {
@@ -368,26 +429,13 @@ static void on_poll(struct uv_handle_s *handle, int status, int events) {
     tap_gone(t, status < 0 ? -status : ENODEV);
     return;
   }
-  /*
-   * What came in meanwhile is read at once: another turn of the event loop would find it all the same, later and for a system call more.
-   * In a conversation that is so where both ends share a processor, because the other end runs as soon as it has our answer; elsewhere the
-   * read finds nothing, and only each so many-th is made.
-   */
-  n = receive(t);
-  for (int turn = 1; turn < TURNS && n > 0; turn++) {
-    if (t->singles > SINGLES && t->misses % SINGLES != 0) {
-      t->misses++;
-      break;
-    }
-    n = receive(t);
-    t->misses = n > 0 ? 0 : t->misses + 1;
-  }
+  n = converse(t);
   if (n < 0 || t->spin_us == 0) return;
   /* Busy polling: the next frame is likely near. Each batch extends the wait, up to a limit that lets timers run. */
   end = now_us() + t->spin_us;
   limit = now_us() + SPIN_TOTAL_US;
   for (int64_t now = 0; now < end && now < limit; now = now_us()) {
-    n = receive(t);
+    n = receive_one(t);
     if (n < 0) return;
     if (n > 0) end = now_us() + t->spin_us;
   }
@@ -395,6 +443,45 @@ static void on_poll(struct uv_handle_s *handle, int status, int events) {
 
 static int poll_start(struct tap *t) {
   return -uv_poll_start(t->poll, t->paused ? UV_DISCONNECT : UV_READABLE, on_poll);
+}
+
+static void free_memory(napi_env env, void *data, void *hint) {
+  struct memory *m = hint;
+  (void)env;
+  if (m->at != NULL) *m->at = m->next;
+  if (m->next != NULL) m->next->at = m->at;
+  munmap(data, m->len);
+  free(m);
+}
+
+/* memory(bytes): an ArrayBuffer of so many zeros, for the arrays that start() takes */
+static napi_value js_memory(napi_env env, napi_callback_info info) {
+  struct instance *inst = NULL;
+  struct memory *m;
+  napi_value bytes, result;
+  size_t argc = 1;
+  int64_t len = 0;
+  if (napi_get_cb_info(env, info, &argc, &bytes, NULL, NULL) != napi_ok || argc < 1 ||
+      napi_get_instance_data(env, (void **)&inst) != napi_ok || inst == NULL || napi_get_value_int64(env, bytes, &len) != napi_ok ||
+      len < 1 || len > MEMORY_MAX)
+    return throw_argument(env, "memory: a number of bytes is needed, 1 to 64 MiB");
+  m = calloc(1, sizeof *m);
+  if (m == NULL) return throw_errno(env, ENOMEM, "memory");
+  m->len = (size_t)len;
+  m->data = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (m->data == MAP_FAILED) {
+    free(m);
+    return throw_errno(env, ENOMEM, "mmap");
+  }
+  m->next = inst->memories;
+  m->at = &inst->memories;
+  if (m->next != NULL) m->next->at = &m->next;
+  inst->memories = m;
+  if (napi_create_external_arraybuffer(env, m->data, m->len, free_memory, m, &result) != napi_ok) {
+    free_memory(env, m->data, m);
+    return throw_errno(env, ENOMEM, "memory");
+  }
+  return result;
 }
 
 /* start(id, { rx, rxTable, tx, txSlot, txTable, stats, onBatch, onGone }) */
@@ -405,11 +492,11 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
   int err;
   if (t == NULL) return NULL;
   if (t->rx.ref != NULL) return throw_argument(env, "start: already started");
-  if (!get_array(env, o, "rx", napi_uint8_array, VNET_HDR + FRAME_MAX, &t->rx) ||
-      !get_array(env, o, "rxTable", napi_int32_array, BATCH * RX_STRIDE, &t->rx_table) ||
-      !get_array(env, o, "tx", napi_uint8_array, 1, &t->tx) ||
-      !get_array(env, o, "txTable", napi_int32_array, TX_STRIDE, &t->tx_table) ||
-      !get_array(env, o, "stats", napi_int32_array, ST_COUNT, &t->stats) || !get_named(env, o, "txSlot", &value) ||
+  if (!get_array(env, t->inst->memories, o, "rx", napi_uint8_array, VNET_HDR + FRAME_MAX, &t->rx) ||
+      !get_array(env, t->inst->memories, o, "rxTable", napi_int32_array, BATCH * RX_STRIDE, &t->rx_table) ||
+      !get_array(env, t->inst->memories, o, "tx", napi_uint8_array, 1, &t->tx) ||
+      !get_array(env, t->inst->memories, o, "txTable", napi_int32_array, TX_STRIDE, &t->tx_table) ||
+      !get_array(env, t->inst->memories, o, "stats", napi_int32_array, ST_COUNT, &t->stats) || !get_named(env, o, "txSlot", &value) ||
       napi_get_value_int32(env, value, &t->tx_slot) != napi_ok || t->tx_slot < 1 ||
       !get_function_ref(env, o, "onBatch", &t->on_batch) || !get_function_ref(env, o, "onGone", &t->on_gone)) {
     delete_refs(t);
@@ -434,8 +521,7 @@ static napi_value js_write_batch(napi_env env, napi_callback_info info) {
   struct tap *t = get_tap(env, info, 3, argv);
   int32_t n = 0, k = 0;
   if (t == NULL) return NULL;
-  if (t->tx.ref == NULL || !array_valid(env, &t->tx) || !array_valid(env, &t->tx_table) || !array_valid(env, &t->stats))
-    return throw_argument(env, "writeBatch: not started, or a buffer was detached");
+  if (t->tx.ref == NULL) return throw_argument(env, "writeBatch: not started");
   if (napi_get_value_int32(env, argv[1], &n) != napi_ok || n < 0 || (size_t)n > t->tx_table.len / TX_STRIDE)
     return throw_argument(env, "writeBatch: more frames than the table holds");
   const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
@@ -454,6 +540,7 @@ static napi_value js_write_batch(napi_env env, napi_callback_info info) {
     /* Down is EIO; a device that is gone is reported by its poll event, in on_poll. */
     count_n(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID, took);
   }
+  t->writes++;
   napi_create_int32(env, k, &result);
   return result;
 }
@@ -525,9 +612,11 @@ static napi_value js_close(napi_env env, napi_callback_info info) {
 }
 
 static void free_instance(napi_env env, void *data, void *hint) {
+  struct instance *inst = data;
   (void)env;
   (void)hint;
-  free(data);
+  if (inst->memories != NULL) inst->memories->at = NULL;
+  free(inst);
 }
 
 static void export_function(napi_env env, napi_value exports, const char *name, napi_callback fn) {
@@ -549,6 +638,7 @@ NAPI_MODULE_INIT() {
     return throw_errno(env, ENOMEM, "tap.node");
   }
   export_function(env, exports, "open", js_open);
+  export_function(env, exports, "memory", js_memory);
   export_function(env, exports, "start", js_start);
   export_function(env, exports, "writeBatch", js_write_batch);
   export_function(env, exports, "pause", js_pause);

@@ -15,8 +15,9 @@ export class TxRing {
   /** 1 for each slot that is out. */
   readonly #out: Uint8Array;
 
-  constructor(slots: number) {
-    this.slab = new Uint8Array(slots * TX_SLOT);
+  /** `slab`: the bytes of all slots, if they are to lie somewhere in particular. */
+  constructor(slots: number, slab = new Uint8Array(slots * TX_SLOT)) {
+    this.slab = slab;
     this.#free = new Int32Array(slots);
     this.#nfree = slots;
     this.#out = new Uint8Array(slots);

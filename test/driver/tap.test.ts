@@ -18,6 +18,9 @@ class FakeAddon implements A.TapAddon {
   open(): A.TapDevice {
     throw new Error('not here');
   }
+  memory(bytes: number): ArrayBuffer {
+    return new ArrayBuffer(bytes);
+  }
   start(_id: number, buffers: A.TapBuffers): void {
     this.buffers = buffers;
   }

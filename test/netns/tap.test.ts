@@ -322,7 +322,7 @@ suite('tap', () => {
     expect(said.filter((line) => 'what' in line && line.refused !== 'TypeError')).toEqual([]);
     const { bad, invalid, refusedByHost } = said.find((line) => 'bad' in line)!;
     expect([invalid, refusedByHost]).toEqual([bad, 0]);
-    expect(said).toContainEqual({ gone: 14 });
+    expect(said).toContainEqual({ kept: 1 << 17 });
     expect(said).toContainEqual({ closed: true });
   });
 

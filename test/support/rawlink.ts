@@ -25,8 +25,8 @@ export interface RawLinkOptions {
   readonly slots?: number;
   /** Checksum and segmentation offload. Default false. */
   readonly offload?: boolean;
-  /** Super-frames come from the link itself. Default false. */
-  readonly lro?: boolean;
+  /** Super-frames: the link has them, the driver makes them of segments, there are none. Default none. */
+  readonly lro?: 'link' | 'driver' | 'none';
 }
 
 /** A frame as it left, with its offload metadata; `csumStart` counts from the frame's first byte. */
@@ -56,9 +56,11 @@ export class RawLink {
       mtu = 1500,
       slots = 64,
       offload = false,
-      lro = false,
+      lro = 'none',
     } = options;
-    const capabilities = (offload ? IFCAP_TXCSUM | IFCAP_RXCSUM | IFCAP_TSO4 : 0) | (lro ? IFCAP_RXCSUM | IFCAP_LRO : 0);
+    const capabilities =
+      (offload ? IFCAP_TXCSUM | IFCAP_RXCSUM | IFCAP_TSO4 : 0) |
+      (lro === 'none' ? 0 : IFCAP_LRO | (lro === 'link' ? IFCAP_RXCSUM : 0));
     const mac = type === 'ethernet' ? lladdr : null;
     this.info = { type, lladdr: mac, mtu, maxMtu: 65535, capabilities, tsoMax: offload ? 65535 : 0 };
     this.ring = new TxRing(slots);

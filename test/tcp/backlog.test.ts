@@ -206,10 +206,10 @@ describe.each([
     const FOUR = 262_144;
 
     it.each([
-      ['makes room for four where the link has them itself (IFCAP_LRO)', true, {}, FOUR],
-      ['changes nothing where segments were put together behind it', false, {}, 65_536],
-      ['changes nothing where buffers do not grow', true, { 'net.inet.tcp.recvbuf_auto': '0' }, 65_536],
-      ['goes no further than recvbuf_max', true, { 'net.inet.tcp.recvbuf_max': '131072' }, 131_072],
+      ['makes room for four where the link has them itself', 'link', {}, FOUR],
+      ['changes nothing where segments were put together by the driver', 'driver', {}, 65_536],
+      ['changes nothing where buffers do not grow', 'link', { 'net.inet.tcp.recvbuf_auto': '0' }, 65_536],
+      ['goes no further than recvbuf_max', 'link', { 'net.inet.tcp.recvbuf_max': '131072' }, 131_072],
     ] as const)('%s', (_what, lro, env, size) => {
       t = new TcpHarness({ stack: () => stack, lro, env });
       p = established(t.listen());

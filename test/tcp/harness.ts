@@ -53,7 +53,7 @@ export interface HarnessOptions {
   readonly stack?: () => ModuleSpec;
   readonly mtu?: number;
   readonly offload?: boolean;
-  readonly lro?: boolean;
+  readonly lro?: 'link' | 'driver' | 'none';
   readonly slots?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly seed?: number;
@@ -116,7 +116,7 @@ export class TcpHarness {
       stack = () => netmodModule,
       mtu = 1500,
       offload = false,
-      lro = false,
+      lro = 'none',
       env = {},
       seed = 1,
       startMs = 0,

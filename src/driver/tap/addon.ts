@@ -70,6 +70,7 @@ export interface TapDevice {
   readonly features: number;
 }
 
+/** Arrays on one of the addon's own memories. */
 export interface TapBuffers {
   /** Belongs to the addon, but for the time of `onBatch`. */
   readonly rx: Uint8Array;
@@ -87,6 +88,8 @@ export interface TapBuffers {
 
 export interface TapAddon {
   open(options: { name: string; fd: number; vnetHdr: boolean; offload: boolean }): TapDevice;
+  /** An ArrayBuffer of zeros that cannot be transferred; the arrays of `start` must lie in such. */
+  memory(bytes: number): ArrayBuffer;
   start(id: number, buffers: TapBuffers): void;
   /** Writes the first `n` frames of the table; returns how many were dealt with: fewer when the device takes no more for now. */
   writeBatch(id: number, n: number, fragBuffers: readonly Uint8Array[]): number;

@@ -83,6 +83,8 @@ export class TapCounters {
 
 const SLOTS = 512;
 const RX_BYTES = 1 << 20;
+const RX_INTS = A.RX_BATCH * A.RX_STRIDE;
+const TX_INTS = SLOTS * A.TX_STRIDE;
 /** Largest MTU of a TAP: the kernel's 65535 less the link header. */
 export const TAP_MAX_MTU = 65535 - ETHER_HDR_LEN;
 /** Longest busy polling, in microseconds. */
@@ -100,12 +102,12 @@ class Tap {
   readonly host: TapHost;
   readonly info: LinkInfo;
   readonly counters: TapCounters;
-  readonly ring = new TxRing(SLOTS);
-  readonly rxTable = new Int32Array(A.RX_BATCH * A.RX_STRIDE);
-  readonly txTable = new Int32Array(SLOTS * A.TX_STRIDE);
-  readonly stats = new Int32Array(A.ST_COUNT);
+  readonly ring: TxRing;
+  readonly rxTable: Int32Array;
+  readonly txTable: Int32Array;
+  readonly stats: Int32Array;
   readonly cutter = new UsoCutter();
-  readonly rx = new RxPacket(new Uint8Array(RX_BYTES));
+  readonly rx: RxPacket;
   /** Slots of the frames in `txTable`, and the buffers that their slices lie in. */
   readonly queue = new Int32Array(SLOTS);
   readonly buffers: Uint8Array[] = [];
@@ -131,6 +133,13 @@ class Tap {
     const tsoMax = (capabilities & (IFCAP_TSO4 | IFCAP_TSO6)) !== 0 ? TSO_MAX : 0;
     this.info = { type: 'ethernet', lladdr, mtu, maxMtu: TAP_MAX_MTU, capabilities, tsoMax };
     for (let i = 0; i < SLOTS * MAX_FRAGS; i++) this.buffers.push(NOTHING);
+    const memory = addon.memory(RX_BYTES + SLOTS * TX_SLOT + 4 * (RX_INTS + TX_INTS + A.ST_COUNT));
+    this.rx = new RxPacket(new Uint8Array(memory, 0, RX_BYTES));
+    this.ring = new TxRing(SLOTS, new Uint8Array(memory, RX_BYTES, SLOTS * TX_SLOT));
+    let at = RX_BYTES + SLOTS * TX_SLOT;
+    this.rxTable = new Int32Array(memory, at, RX_INTS);
+    this.txTable = new Int32Array(memory, (at += 4 * RX_INTS), TX_INTS);
+    this.stats = new Int32Array(memory, at + 4 * TX_INTS, A.ST_COUNT);
   }
 }
 

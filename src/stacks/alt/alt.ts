@@ -40,11 +40,11 @@ export class PacketIn {
   src = 0;
   dst = 0;
   ttl = 0;
-  /** `PKT_*` bits; sent to a group by link or address; segment size of a super-frame; the link has such itself (IFCAP_LRO). */
+  /** `PKT_*` bits; sent to a group by link or address; segment size of a super-frame; the link has such itself. */
   flags = 0;
   group = false;
   gso = 0;
-  lro = false;
+  superFrames = false;
   /** TCP: local port << 16 | foreign port, and the header's fields; payload is [data, data + len). */
   ports = 0;
   seq = 0;

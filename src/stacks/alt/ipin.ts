@@ -115,7 +115,7 @@ function ipInput(s: Alt, nif: NetIf, b: Uint8Array, o: number, end: number, flag
   p.flags = flags;
   p.group = toGroup;
   p.gso = gso;
-  p.lro = nif.lro;
+  p.superFrames = nif.superFrames;
   p.ttl = get8(b, o + IP_TTL);
   const proto = get8(b, o + IP_PROTO);
   const frag = get16(b, o + IP_OFF);

@@ -4,7 +4,7 @@
  */
 import type { Errno } from '../../kern/errno.ts';
 import type { Ifnet } from '../../kern/ifnet/ifnet.ts';
-import { IFCAP_LRO, IFCAP_TSO4, IFCAP_TXCSUM } from '../../kern/ifnet/link.ts';
+import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4, IFCAP_TXCSUM } from '../../kern/ifnet/link.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import { NETISR_LINK, type NetisrWork } from '../../kern/netisr.ts';
 import { PKT_CSUM_OK, PKT_LOOP, RxPacket, TX_SLOT, TxPacket } from '../../kern/packet.ts';
@@ -12,6 +12,9 @@ import type { AltCounters } from './counters.ts';
 
 /** Interfaces that the stack takes: a power of two, at most what ROUTE of a flow has room for. */
 export const MAX_NETIFS = 16;
+
+/** A link that leaves checksums open, and so has super-frames itself. */
+const HOST_FRAMES = IFCAP_LRO | IFCAP_RXCSUM;
 
 export class NetIf {
   /** Null for the built-in loopback. */
@@ -26,7 +29,8 @@ export class NetIf {
   /** Longest packet that the link cuts into segments, in bytes; 0: it does not. */
   tsoMax = 0;
   txcsum = false;
-  lro = false;
+  /** Super-frames come so off the link: what a driver puts together from checked segments was a frame each in the link's queue. */
+  superFrames = false;
   readonly #loop: LoopRing | null;
 
   constructor(ifp: Ifnet | null, ix: number, loop: LoopRing | null) {
@@ -50,7 +54,7 @@ export class NetIf {
     this.mtu = ifp.mtu();
     this.tsoMax = (caps & IFCAP_TSO4) !== 0 ? Math.min(ifp.tsoMax(), 65535) : 0;
     this.txcsum = (caps & IFCAP_TXCSUM) !== 0;
-    this.lro = (caps & IFCAP_LRO) !== 0;
+    this.superFrames = (caps & HOST_FRAMES) === HOST_FRAMES;
     const lladdr = ifp.lladdr();
     if (lladdr !== null && lladdr.length === 6) this.mac.set(lladdr);
   }

@@ -28,9 +28,9 @@ export class Tap extends Duplex {
   readonly isTun = false;
   readonly #addon: A.TapAddon;
   readonly #id: number;
-  readonly #tx = new Uint8Array(TX_SIZE);
-  readonly #txTable = new Int32Array(A.TX_STRIDE);
-  readonly #stats = new Int32Array(A.ST_COUNT);
+  readonly #tx: Uint8Array;
+  readonly #txTable: Int32Array;
+  readonly #stats: Int32Array;
   #open = true;
   #paused = false;
 
@@ -44,8 +44,11 @@ export class Tap extends Duplex {
     this.#addon = addon;
     this.#id = device.id;
     this.name = device.name;
-    const rx = new Uint8Array(RX_BYTES);
-    const rxTable = new Int32Array(A.RX_BATCH * A.RX_STRIDE);
+    const rx = new Uint8Array(addon.memory(RX_BYTES));
+    const rxTable = new Int32Array(addon.memory(4 * A.RX_BATCH * A.RX_STRIDE));
+    this.#tx = new Uint8Array(addon.memory(TX_SIZE));
+    this.#txTable = new Int32Array(addon.memory(4 * A.TX_STRIDE));
+    this.#stats = new Int32Array(addon.memory(4 * A.ST_COUNT));
     addon.start(device.id, {
       rx,
       rxTable,

@@ -4,7 +4,7 @@
  * grown by a queue, which a larger window would only lengthen. So many bulk flows keep small windows, which together fit the link's
  * queue, and one alone gets what hides the time that two hosts need to wake up. A buffer takes memory only for bytes that are in it.
  *
- * A peer sends half of the window at once, at most. Where the link hands over super-frames (IFCAP_LRO) the first of them makes room for four.
+ * A peer sends half of the window at once, at most. Where the link itself has super-frames the first of them makes room for four.
  *
  * An idle flow pays nothing for this: a few places take one flow each, measure it for a round trip, and take the next that receives.
  */
@@ -43,8 +43,7 @@ export function newTunePlaces(): Int32Array {
 /** Data in order came for a flow, up to `rcvNxt`. */
 export function tuneReceive(s: Alt, i: number, so: Socket, rcvNxt: number): void {
   const { tune, pkt } = s;
-  // Not where they are put together after the link: its queue counts each segment.
-  if (pkt.gso > 0 && pkt.lro && so.rcv.hiwat < SUPER_WINDOW) grow(s, i, so, SUPER_WINDOW);
+  if (pkt.gso > 0 && pkt.superFrames && so.rcv.hiwat < SUPER_WINDOW) grow(s, i, so, SUPER_WINDOW);
   const p = (i & (PLACES - 1)) * STRIDE;
   const tookUs = (s.time.us - at(tune, p + SINCE)) >>> 0;
   if (at(tune, p + WHO) !== i + 1) {

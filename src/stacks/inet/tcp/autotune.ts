@@ -7,14 +7,14 @@
  * buffer holds two congestion windows, one in flight and one to follow it, if the user fills it; its first size is what 10 Gbit/s
  * carry in 0.4 ms, so that nothing nearby waits for it to grow.
  *
- * A peer sends half of the window at once, at most. Where the link hands over super-frames (IFCAP_LRO) the first of them makes room for four:
+ * A peer sends half of the window at once, at most. Where the link itself has super-frames the first of them makes room for four:
  * frames as large as they may be, and of a thousand connections all at the same time.
  *
  * All of them draw on the kernel's pool (kern.ipc.maxbufbytes). Under pressure (net.inet.tcp.mem_pressure, a share of it in use) none
  * grows, a reader that leaves bytes lie is offered no more than a small window, and a connection without a user that waits for a
  * closed window is ended.
  */
-import { IFCAP_LRO } from '../../../kern/ifnet/link.ts';
+import { IFCAP_LRO, IFCAP_RXCSUM } from '../../../kern/ifnet/link.ts';
 import { PKT_BACKLOG, type RxPacket } from '../../../kern/packet.ts';
 import { sorcvlimits, sosndlimits } from '../../../kern/socket/sobuf.ts';
 import { SS_SNDWAIT } from '../../../kern/socket/socket.ts';
@@ -59,9 +59,12 @@ function crowded(tcp: TcpInst, hiwat: number): boolean {
   return tcp.conns.size * hiwat > LINK_QUEUE;
 }
 
-/** The link itself has them, and its queue counts each as one: they were not put together after it. */
+/** Super-frames of a link that leaves checksums open: its queue has counted each as one frame. */
+const HOST_FRAMES = IFCAP_LRO | IFCAP_RXCSUM;
+
+/** They come so off the link. What a driver puts together from checked segments was a frame each in the link's queue. */
 function superFrames({ ifp }: RxPacket): boolean {
-  return ifp !== null && (ifp.capEnable() & IFCAP_LRO) !== 0;
+  return ifp !== null && (ifp.capEnable() & HOST_FRAMES) === HOST_FRAMES;
 }
 
 function growReceiveBuffer(tcp: TcpInst, tcb: Tcb, to: number): void {
