@@ -11,6 +11,7 @@ import { NO_HANDLER, SocketHandler } from '../kern/socket/handler.ts';
 import { SOCK_DGRAM, SOCK_STREAM, type SockAddr } from '../kern/socket/protosw.ts';
 import { SS_CANTRCVMORE, type Socket } from '../kern/socket/socket.ts';
 import { familyOf } from '../node/address.ts';
+import { FLOAT } from '../kern/float.ts';
 
 /** A service that runs. */
 export interface Service {
@@ -31,8 +32,12 @@ export class ServiceCounters {
   closed = 0;
   /** Connections ended at shutdown because they did not end themselves in time. */
   aborted = 0;
-  received = 0;
-  sent = 0;
+  received = FLOAT;
+  sent = FLOAT;
+
+  constructor() {
+    this.received = this.sent = 0;
+  }
 }
 
 /** A service over a stream protocol. `so.data` is a number that the subclass uses as it likes. */

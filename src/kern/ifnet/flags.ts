@@ -1,5 +1,6 @@
 /** Numbers of an interface (net/if.h): flags and limits. */
 import type { CounterMeta } from '../counters.ts';
+import { FLOAT } from '../float.ts';
 
 /** Interface flags, FreeBSD's bits. */
 export const IFF_UP = 0x1;
@@ -52,8 +53,8 @@ export class IfCounters {
   opackets = 0;
   oerrors = 0;
   collisions = 0;
-  ibytes = 0;
-  obytes = 0;
+  ibytes = FLOAT;
+  obytes = FLOAT;
   /** To a group, broadcast included. */
   imcasts = 0;
   omcasts = 0;
@@ -62,6 +63,10 @@ export class IfCounters {
   oqdrops = 0;
   /** Frames that no stack took. */
   noproto = 0;
+
+  constructor() {
+    this.ibytes = this.obytes = 0;
+  }
 }
 
 export const IF_COUNTER_META: CounterMeta = {

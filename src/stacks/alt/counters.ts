@@ -2,6 +2,8 @@
  * Counters of the stack, by FreeBSD's groups and names (netstat -s) where it has them; group `alt` is what only this stack has.
  * Every frame that is dropped increments exactly one of those marked (drop).
  */
+import { FLOAT } from '../../kern/float.ts';
+
 export class EtherCounters {
   /** Shorter than a header (drop); for another station (drop); of a type that is not handled (drop). */
   runts = 0;
@@ -113,7 +115,7 @@ export class TcpCounters {
   rttupdated = 0;
   sndtotal = 0;
   sndpack = 0;
-  sndbyte = 0;
+  sndbyte = FLOAT;
   sndrexmitpack = 0;
   sndrexmitbyte = 0;
   sndacks = 0;
@@ -129,7 +131,7 @@ export class TcpCounters {
   minttl = 0;
   badsyn = 0;
   rcvpack = 0;
-  rcvbyte = 0;
+  rcvbyte = FLOAT;
   rcvduppack = 0;
   rcvdupbyte = 0;
   rcvpartdupbyte = 0;
@@ -144,7 +146,7 @@ export class TcpCounters {
   rcvacktoomuch = 0;
   rcvacktooold = 0;
   rcvackpack = 0;
-  rcvackbyte = 0;
+  rcvackbyte = FLOAT;
   rcvnoack = 0;
   pawsdrop = 0;
   tsmissing = 0;
@@ -188,6 +190,10 @@ export class TcpCounters {
   pmtudprobelost = 0;
   hystartexit = 0;
   icmpbadseq = 0;
+
+  constructor() {
+    this.rcvbyte = this.rcvackbyte = this.sndbyte = 0;
+  }
 }
 
 /** Raw ICMP sockets: messages to them, sent, lost because one was full; sockets that there was no row for. */

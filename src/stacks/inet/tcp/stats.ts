@@ -2,6 +2,8 @@
  * Counters of TCP, one object per stack: `netstat -s -p tcp`. Names are those of FreeBSD's tcpstat (netinet/tcp_var.h) where it has
  * them. Segments, unless it says otherwise. Every segment that is dropped is in one of them.
  */
+import { FLOAT } from '../../../kern/float.ts';
+
 export class TcpStats {
   /** Connections begun here, accepted, established (both kinds), closed, and dropped in any state. */
   connattempt = 0;
@@ -23,7 +25,7 @@ export class TcpStats {
   minttl = 0;
   /** Data in order, segments and bytes; out of order; duplicates, whole and in part; beyond the window. */
   rcvpack = 0;
-  rcvbyte = 0;
+  rcvbyte = FLOAT;
   rcvoopack = 0;
   rcvoobyte = 0;
   rcvduppack = 0;
@@ -39,7 +41,7 @@ export class TcpStats {
   rcvwinupd = 0;
   /** ACKs: that acknowledge something (and how many bytes), duplicates, of what was never sent. */
   rcvackpack = 0;
-  rcvackbyte = 0;
+  rcvackbyte = FLOAT;
   rcvdupack = 0;
   rcvacktoomuch = 0;
   rcvacktooold = 0;
@@ -74,7 +76,7 @@ export class TcpStats {
 
   sndtotal = 0;
   sndpack = 0;
-  sndbyte = 0;
+  sndbyte = FLOAT;
   /** Data sent again. */
   sndrexmitpack = 0;
   sndrexmitbyte = 0;
@@ -219,4 +221,8 @@ export class TcpStats {
 
   /** A transition that is not in the table of states. Always 0. */
   badstate = 0;
+
+  constructor() {
+    this.rcvbyte = this.rcvackbyte = this.sndbyte = 0;
+  }
 }

@@ -23,6 +23,7 @@ import { TCPS_CLOSED } from './states.ts';
 import type { Embryos } from './syncache.ts';
 import type { Urgent } from './urgent.ts';
 import type { Uto } from './usertimeout.ts';
+import { FLOAT } from '../../../kern/float.ts';
 
 /** An ACK is owed now; within the delayed-ACK time. */
 export const TF_ACKNOW = 0x1;
@@ -234,8 +235,8 @@ export class Tcb extends Conn {
   /** Next in the list of connections with output to do. */
   outNext: Tcb | null = null;
 
-  bytesAcked = 0;
-  bytesReceived = 0;
+  bytesAcked = FLOAT;
+  bytesReceived = FLOAT;
   retransmits = 0;
 
   constructor(tcp: TcpInst, so: Socket) {
@@ -248,5 +249,6 @@ export class Tcb extends Conn {
     this.how = tcp.how;
     this.rto = tcp.config.rexmitInitialMs;
     this.callout = new Callout(tcp.kernel.callouts, tcp.timer, this);
+    this.bytesAcked = this.bytesReceived = 0;
   }
 }
