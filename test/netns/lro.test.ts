@@ -2,14 +2,13 @@
  * Large receive in software, on a real TAP without offload: what is merged, what is not, and that a stack could not tell: each merged
  * frame, cut again, is byte for byte what was sent, and the order within a connection is the one that it had.
  */
-import net from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pattern } from '../driver/frames.ts';
 import { type Boot, Netns, ROOT, describeNetns } from '../support/netns.ts';
 import type { Burst, Outcome } from './lro-child.ts';
 import * as F from './lro-frames.ts';
+import { ask, counter } from './ctl.ts';
 import { peer } from './peer.ts';
 
 const CHILD = [
@@ -294,26 +293,6 @@ describeNetns('large receive in software', () => {
     expect(merged).toBeGreaterThan(sent.flat().length / 5);
   });
 });
-
-/** A call over the control socket. */
-function ask(path: string, call: string, args: unknown[] = []): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(path).on('error', reject);
-    createInterface({ input: socket }).on('line', (line) => {
-      const answer = JSON.parse(line) as Record<string, unknown>;
-      if (answer['id'] !== 1) return;
-      socket.destroy();
-      resolve(answer);
-    });
-    socket.write(`${JSON.stringify({ id: 1, call, args })}\n`);
-  });
-}
-
-async function counter(boot: Boot, name: string): Promise<number> {
-  const found = new RegExp(`"name":"${name}","value":(\\d+)`).exec(JSON.stringify(await ask(boot.ctl, 'counters')));
-  if (found === null) throw new Error(`no counter ${name}`);
-  return Number(found[1]);
-}
 
 describeNetns('large receive under a stack', () => {
   const BYTES = 8_000_000;

@@ -1,37 +1,15 @@
 /**
  * UDP segmentation offload on a real TAP: datagrams that leave several to a frame reach a Linux socket one by one, as they were sent.
  */
-import net from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Boot, Netns, describeNetns } from '../support/netns.ts';
+import { counter } from './ctl.ts';
 import { peer } from './peer.ts';
 
 const STACK = '10.0.0.2';
 const BURSTS = 40;
 const PER_BURST = 49;
-
-/** A call over the control socket. */
-function ask(path: string, call: string, args: unknown[] = []): Promise<Record<string, unknown>> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(path).on('error', reject);
-    createInterface({ input: socket }).on('line', (line) => {
-      const answer = JSON.parse(line) as Record<string, unknown>;
-      if (answer['id'] !== 1) return;
-      socket.destroy();
-      resolve(answer);
-    });
-    socket.write(`${JSON.stringify({ id: 1, call, args })}\n`);
-  });
-}
-
-async function merged(boot: Boot): Promise<number> {
-  const answer = await ask(boot.ctl, 'counters');
-  const found = /"name":"txmerged","value":(\d+)/.exec(JSON.stringify(answer));
-  if (found === null) throw new Error(`no counter in ${JSON.stringify(answer).slice(0, 300)}`);
-  return Number(found[1]);
-}
 
 describeNetns('UDP segmentation offload', () => {
   let ns: Netns;
@@ -49,7 +27,7 @@ describeNetns('UDP segmentation offload', () => {
     const boot = await start(stack);
     expect(await peer(ns, 'udpburst', STACK, 7, BURSTS)).toEqual({ wrong: 0 });
     // A burst may reach the stack in pieces; that none of it was ever merged would need 1,960 batches of one.
-    const n = await merged(boot);
+    const n = await counter(boot, 'txmerged');
     expect(n).toBeGreaterThan(0);
     expect(n).toBeLessThanOrEqual(BURSTS * PER_BURST);
   });
@@ -57,6 +35,6 @@ describeNetns('UDP segmentation offload', () => {
   it('nothing is merged without offload', async () => {
     const boot = await start('inet', '--offload=off');
     expect(await peer(ns, 'udpburst', STACK, 7, 5)).toEqual({ wrong: 0 });
-    expect(await merged(boot)).toBe(0);
+    expect(await counter(boot, 'txmerged')).toBe(0);
   });
 });
