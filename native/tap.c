@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,8 +58,23 @@ enum { RX_OFF, RX_LEN, RX_FLAGS, RX_GSO_TYPE, RX_GSO_SIZE, RX_STRIDE };
 /* A frame in the transmit table; behind it MAX_FRAGS times a slice of payload: index of its buffer, offset, length. */
 enum { TX_OFF, TX_LEN, TX_FLAGS, TX_GSO_TYPE, TX_GSO_SIZE, TX_HDR_LEN, TX_CSUM_START, TX_CSUM_OFFSET, TX_NFRAGS, TX_FRAGS };
 enum { TX_STRIDE = TX_FRAGS + 3 * MAX_FRAGS };
-/* Counters that the driver reads: wrap as 32-bit integers. RX_FULL is none: 1 if the last batch ended before the device was empty. */
-enum { ST_RX_RUNT, ST_RX_ERROR, ST_TX_REFUSED, ST_TX_INVALID, ST_TX_BLOCKED, ST_TX_MERGED, ST_RX_FULL, ST_LRO_MERGED, ST_LRO_FRAMES, ST_COUNT };
+/*
+ * Counters of frames that the driver reads: wrap as 32-bit integers. RX_FULL is none: 1 if the last batch ended before the device was empty.
+ * EVENTS changes with each of the others.
+ */
+enum {
+  ST_RX_RUNT,
+  ST_RX_ERROR,
+  ST_TX_REFUSED,
+  ST_TX_INVALID,
+  ST_TX_BLOCKED,
+  ST_TX_MERGED,
+  ST_RX_FULL,
+  ST_LRO_MERGED,
+  ST_LRO_FRAMES,
+  ST_EVENTS,
+  ST_COUNT
+};
 
 struct instance {
   struct tap *taps[MAX_TAPS];
@@ -77,7 +93,7 @@ struct tap {
   int64_t spin_us;
   unsigned singles; /* batches in a row that were one short frame */
   unsigned misses;  /* events in a row whose second turn found nothing, or was not made */
-  unsigned writes;  /* calls of writeBatch; wraps */
+  unsigned writes;  /* batches written; wraps */
   struct uv_handle_s *poll;
   napi_async_cleanup_hook_handle hook;
   napi_async_context async;
@@ -138,17 +154,21 @@ static void js_leave(napi_env env, struct js *js) {
   napi_close_handle_scope(env, js->handles);
 }
 
-/* Calls JavaScript, with an integer if `argc` is 1. An exception goes where uncaught ones go. */
-static void call_within(struct tap *t, const struct js *js, napi_ref fn_ref, size_t argc, int32_t arg) {
+/* Calls JavaScript, with an integer if `argc` is 1: the integer that it answers, or 0. An exception goes where uncaught ones go. */
+static int32_t call_within(struct tap *t, const struct js *js, napi_ref fn_ref, size_t argc, int32_t arg) {
   napi_env env = t->env;
-  napi_value fn, argv, error;
+  napi_value fn, argv, result, error;
   bool pending = false;
+  int32_t answer = 0;
   if (fn_ref == NULL || napi_get_reference_value(env, fn_ref, &fn) != napi_ok || fn == NULL ||
-      napi_create_int32(env, arg, &argv) != napi_ok || napi_call_function(env, js->self, fn, argc, &argv, NULL) == napi_ok)
-    return;
+      napi_create_int32(env, arg, &argv) != napi_ok)
+    return 0;
+  if (napi_call_function(env, js->self, fn, argc, &argv, &result) == napi_ok)
+    return napi_get_value_int32(env, result, &answer) == napi_ok ? answer : 0;
   if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
       napi_get_and_clear_last_exception(env, &error) == napi_ok)
     napi_fatal_exception(env, error);
+  return 0;
 }
 
 static void call_js(struct tap *t, napi_ref fn_ref, size_t argc, int32_t arg) {
@@ -284,6 +304,7 @@ static int64_t now_us(void) {
 }
 
 #include "receive.h"
+#include "transmit.h"
 
 /* The device went away, or its buffers did: no more events, and one last callback. */
 static void tap_gone(struct tap *t, int err) {
@@ -293,11 +314,20 @@ static void tap_gone(struct tap *t, int err) {
   call_js(t, t->on_gone, 1, err);
 }
 
+/* Writes what JavaScript left in the transmit table for us, and says so if something came of it that it has to count. */
+static void answer(struct tap *t, const struct js *js, int32_t n) {
+  if (n <= 0 || t->closing) return;
+  const int32_t *events = (const int32_t *)(const void *)t->stats.data + ST_EVENTS;
+  const int32_t before = *events;
+  write_table(t, n, NULL);
+  if (*events != before) call_within(t, js, t->on_batch, 1, 0);
+}
+
 /* One batch: 0 if there was nothing, -1 when no more may be read, otherwise the number of frames handed over. */
 static int receive(struct tap *t, const struct js *js) {
   int gone = 0, n;
   n = read_batch(t, &gone);
-  if (n > 0) call_within(t, js, t->on_batch, 1, n);
+  if (n > 0) answer(t, js, call_within(t, js, t->on_batch, 1, n));
   if (gone != 0) tap_gone(t, gone);
   return t->closing || t->paused || gone != 0 ? -1 : n;
 }
@@ -441,36 +471,17 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
 
 /* ---- sending ---- */
 
-#include "transmit.h"
-
-/* writeBatch(id, n, buffers): frames that were dealt with. Fewer than n: the device takes no more for now. */
+/* writeBatch(id, n, buffers): writes the first n frames of the table; what became of them is in `stats`. */
 static napi_value js_write_batch(napi_env env, napi_callback_info info) {
-  napi_value argv[3], result;
+  napi_value argv[3];
   struct tap *t = get_tap(env, info, 3, argv);
-  int32_t n = 0, k = 0;
+  int32_t n = 0;
   if (t == NULL) return NULL;
   if (t->tx.ref == NULL) return throw_argument(env, "writeBatch: not started");
   if (napi_get_value_int32(env, argv[1], &n) != napi_ok || n < 0 || (size_t)n > t->tx_table.len / TX_STRIDE)
     return throw_argument(env, "writeBatch: more frames than the table holds");
-  const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
-  for (int took; k < n; k += took, entry += took * TX_STRIDE) {
-    int err = EINVAL;
-    took = t->uso && k + 1 < n ? write_merged(t, entry, n - k, &err) : 0;
-    if (took == 0) {
-      took = 1;
-      if (entry_valid(t, entry)) err = write_frame(t, env, argv[2], entry);
-    }
-    if (err == 0) continue;
-    if (err == EAGAIN || err == ENOBUFS) {
-      count(t, ST_TX_BLOCKED);
-      break;
-    }
-    /* Down is EIO; a device that is gone is reported by its poll event, in on_poll. */
-    count_n(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID, took);
-  }
-  t->writes++;
-  napi_create_int32(env, k, &result);
-  return result;
+  write_table(t, n, argv[2]);
+  return NULL;
 }
 
 /* ---- the rest ---- */

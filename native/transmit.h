@@ -1,8 +1,8 @@
 /*
  * transmit.h - writes frames of the transmit table to the device: one by one, or datagrams of a flow merged into one that the kernel cuts
- * (uso.h). Part of tap.c, which is all that includes it, behind what a device is.
+ * (uso.h). Part of tap.c, which is all that includes it, behind receive.h.
  *
- * Interfaces: writev(2), struct virtio_net_hdr (virtio 1.2, 5.1.6).
+ * Interfaces: write(2), writev(2), struct virtio_net_hdr (virtio 1.2, 5.1.6).
  */
 #ifndef NETMOD_TRANSMIT_H
 #define NETMOD_TRANSMIT_H
@@ -42,7 +42,7 @@ static bool entry_valid(const struct tap *t, const int32_t *e) {
 }
 
 /* Writes one frame: 0, or an errno. The virtio header goes in front of it, where the slot has room, so that one piece is written. */
-static int write_frame(struct tap *t, napi_env env, napi_value buffers, const int32_t *e) {
+static int write_frame(struct tap *t, napi_value buffers, const int32_t *e) {
   struct virtio_net_hdr h;
   struct payload p;
   uint8_t *at = t->tx.data + e[TX_OFF];
@@ -67,9 +67,9 @@ static int write_frame(struct tap *t, napi_env env, napi_value buffers, const in
   }
   p.iov[p.n].iov_base = at;
   p.iov[p.n++].iov_len = len;
-  if (e[TX_NFRAGS] > 0 && !add_frags(env, buffers, e, &p)) return EINVAL;
+  if (e[TX_NFRAGS] > 0 && !add_frags(t->env, buffers, e, &p)) return EINVAL;
   do {
-    done = p.n == 1 ? write(t->fd, at, len) : writev(t->fd, p.iov, p.n);
+    done = p.n == 1 ? syscall(SYS_write, t->fd, at, len) : writev(t->fd, p.iov, p.n);
   } while (done < 0 && errno == EINTR);
   return done < 0 ? errno : 0;
 }
@@ -124,6 +124,32 @@ static int write_merged(struct tap *t, const int32_t *e, int left, int *err) {
   *err = done < 0 ? errno : 0;
   if (done >= 0) count_n(t, ST_TX_MERGED, n);
   return n;
+}
+
+/* Writes the first `n` frames of the table, `buffers` (or NULL) being where their slices lie. What does not leave is counted. */
+static void write_table(struct tap *t, int32_t n, napi_value buffers) {
+  const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
+  t->writes++;
+  if ((size_t)n > t->tx_table.len / TX_STRIDE) {
+    count_n(t, ST_TX_INVALID, n);
+    return;
+  }
+  for (int k = 0, took; k < n; k += took, entry += took * TX_STRIDE) {
+    int err = EINVAL;
+    took = t->uso && k + 1 < n ? write_merged(t, entry, n - k, &err) : 0;
+    if (took == 0) {
+      took = 1;
+      if (entry_valid(t, entry)) err = write_frame(t, buffers, entry);
+    }
+    if (err == 0) continue;
+    if (err == EAGAIN || err == ENOBUFS) {
+      /* The device takes no more for now. */
+      count_n(t, ST_TX_BLOCKED, n - k);
+      return;
+    }
+    /* Down is EIO; a device that is gone is reported by its poll event, in on_poll. */
+    count_n(t, err == EIO || is_gone(err) ? ST_TX_REFUSED : ST_TX_INVALID, took);
+  }
 }
 
 #endif

@@ -18,6 +18,8 @@ export class Upper implements LinkUp {
   depth = 0;
   /** Called for each frame, after it was kept. */
   onFrame: (pkt: RxPacket) => void = () => {};
+  /** Called at the end of each batch, when a kernel would run its work. */
+  onEnd: () => void = () => {};
 
   begin(): void {
     this.depth++;
@@ -29,6 +31,7 @@ export class Upper implements LinkUp {
     this.onFrame(pkt);
   }
   end(): void {
+    this.onEnd();
     this.depth--;
   }
   dropped(what: string, frames: number): void {

@@ -15,6 +15,8 @@ class FakeAddon implements A.TapAddon {
   accept = Infinity;
   offload = -1;
   closed = 0;
+  /** What each batch was answered with. */
+  answers: number[] = [];
   open(): A.TapDevice {
     throw new Error('not here');
   }
@@ -24,7 +26,7 @@ class FakeAddon implements A.TapAddon {
   start(_id: number, buffers: A.TapBuffers): void {
     this.buffers = buffers;
   }
-  writeBatch(_id: number, n: number, frags: readonly Uint8Array[]): number {
+  writeBatch(_id: number, n: number, frags: readonly Uint8Array[]): void {
     const { tx, txTable } = this.buffers!;
     const sent = Math.min(n, this.accept);
     for (let i = 0; i < sent; i++) {
@@ -36,7 +38,11 @@ class FakeAddon implements A.TapAddon {
       }
       this.written.push({ row, bytes });
     }
-    return sent;
+    if (sent < n) this.count(A.ST_TX_BLOCKED, n - sent);
+  }
+  count(counter: number, n: number): void {
+    this.buffers!.stats[counter]! += n;
+    this.buffers!.stats[A.ST_EVENTS]!++;
   }
   pause(): void {}
   resume(): void {}
@@ -59,7 +65,11 @@ class FakeAddon implements A.TapAddon {
       rx.set(bytes, i * 2048 + 10);
       rxTable.set([i * 2048 + 10, bytes.length, ...rest], i * A.RX_STRIDE);
     });
-    onBatch(frames.length);
+    const answers = onBatch(frames.length);
+    this.answers.push(answers);
+    const events = this.buffers!.stats[A.ST_EVENTS];
+    if (answers > 0) this.writeBatch(0, answers, []);
+    if (this.buffers!.stats[A.ST_EVENTS] !== events) expect(onBatch(0)).toBe(0);
   }
 }
 
@@ -105,8 +115,10 @@ describe('tap', () => {
   it('marks a batch that ended before the device was empty', () => {
     const { addon, link, counters } = setup(0);
     const up = open(link);
+    addon.count(A.ST_LRO_MERGED, 30);
+    addon.count(A.ST_LRO_FRAMES, 2);
     for (const full of [1, 0]) {
-      addon.buffers!.stats.set([full, 30, 2], A.ST_RX_FULL);
+      addon.buffers!.stats[A.ST_RX_FULL] = full;
       addon.deliver([[udpFrame(pattern(9)), 0, 0, 0]]);
     }
     expect(up.frames.map(({ flags }) => flags & PKT_BACKLOG)).toEqual([PKT_BACKLOG, 0]);
@@ -179,14 +191,104 @@ describe('tap', () => {
     expect([0, 3, 6].map((i) => addon.written[2]!.row[A.TX_FRAGS + i])).toEqual([0, 0, 0]);
   });
 
+  it('answers a batch with frames that are written when it returns, and writes those with slices before', () => {
+    const { addon, link, counters } = setup();
+    const up = open(link);
+    const frames = [udpFrame(pattern(9)), udpFrame(pattern(10)), udpFrame(pattern(11))];
+    up.onEnd = () => {
+      put(link, frames[0]!);
+      link.flush();
+      put(link, frames[1]!);
+      expect(addon.written).toEqual([]);
+    };
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect([addon.answers, addon.written.map(({ bytes }) => Uint8Array.from(bytes))]).toEqual([[2], frames.slice(0, 2)]);
+    up.onEnd = () => {
+      put(link, frames[0]!);
+      link.flush();
+      put(link, frames[2]!, { head: 42, slices: [3, 5] });
+      link.flush();
+      expect(addon.written.length).toBe(4);
+      put(link, frames[1]!);
+      link.flush();
+    };
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect(addon.answers).toEqual([2, 1]);
+    expect(addon.written.slice(2).map(({ bytes }) => Uint8Array.from(bytes))).toEqual([frames[0], frames[2], frames[1]]);
+    expect(counters).toMatchObject({ txbatches: 3, txframes: 5, txblocked: 0 });
+    // Outside a batch, and without a flush inside one, nobody waits for a return.
+    up.onEnd = () => {};
+    send(link, frames[0]!);
+    expect(addon.written.length).toBe(6);
+  });
+
+  it('leaves frames with slices that nobody flushed for the flush', () => {
+    const { addon, link } = setup();
+    const up = open(link);
+    up.onEnd = () => void put(link, udpFrame(pattern(11)), { head: 42, slices: [8] });
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect([addon.answers, addon.written.length]).toEqual([[0], 0]);
+    link.flush();
+    expect(Uint8Array.from(addon.written[0]!.bytes)).toEqual(udpFrame(pattern(11)));
+  });
+
+  it('writes during a batch when the ring is full, and when it is closed', () => {
+    const { addon, link } = setup();
+    const up = open(link);
+    up.onEnd = () => {
+      for (let i = 0; i < 512; i++) put(link, udpFrame(pattern(1)));
+      link.flush();
+      expect(addon.written.length).toBe(512);
+      put(link, udpFrame(pattern(1)));
+      link.flush();
+      link.stop();
+      expect([addon.written.length, addon.closed]).toEqual([513, 1]);
+    };
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect(addon.answers).toEqual([0]);
+  });
+
+  it('hears at once what did not leave of an answer, and survives work that throws', () => {
+    const { addon, link, counters } = setup();
+    const up = open(link);
+    addon.accept = 2;
+    up.onEnd = () => {
+      for (let i = 0; i < 5; i++) put(link, udpFrame(pattern(i)));
+      link.flush();
+    };
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect(up.lost).toEqual({ oqdrops: 3 });
+    expect(counters).toMatchObject({ txbatches: 1, txframes: 2, txblocked: 3 });
+    up.onEnd = () => {
+      throw new Error('work');
+    };
+    expect(() => addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]])).toThrow('work');
+    send(link, udpFrame(pattern(1)));
+    expect(addon.written.length).toBe(3);
+  });
+
+  it('counts on from 0 after its counters were reset', () => {
+    const { addon, link, counters } = setup();
+    const up = open(link);
+    addon.count(A.ST_RX_ERROR, 4);
+    addon.count(A.ST_RX_RUNT, 2);
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect(counters).toMatchObject({ rxerror: 4, rxrunt: 2 });
+    counters.rxerror = counters.rxrunt = 0;
+    addon.count(A.ST_RX_ERROR, 1);
+    addon.deliver([[udpFrame(pattern(1)), 0, 0, 0]]);
+    expect(counters).toMatchObject({ rxerror: 1, rxrunt: 0 });
+    expect(up.lost).toEqual({ ierrors: 5 });
+  });
+
   it('loses, and counts, what the host does not take', () => {
     const { addon, link, counters } = setup();
     const up = open(link);
     addon.accept = 2;
     for (let i = 0; i < 5; i++) put(link, udpFrame(pattern(i)));
     link.flush();
-    addon.buffers!.stats[A.ST_TX_REFUSED] = 3;
-    addon.buffers!.stats[A.ST_TX_INVALID] = 1;
+    addon.count(A.ST_TX_REFUSED, 3);
+    addon.count(A.ST_TX_INVALID, 1);
     send(link, udpFrame(pattern(1)));
     send(link, udpFrame(pattern(1)));
     expect(up.lost).toEqual({ oqdrops: 3, oerrors: 4 });

@@ -2,7 +2,8 @@
  * Runs inside a namespace: `tap-child.ts COMMAND JSON`. Opens a TAP by the driver registry and does what a test wants of it; each line
  * that it prints is JSON.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { DriverOptions, OpenedLink } from '../../src/driver/driver.ts';
@@ -149,7 +150,8 @@ const commands: Record<string, (options: Options) => Promise<void>> = {
       txSlot: 2048,
       txTable,
       stats,
-      onBatch: () => {},
+      // More than the table holds.
+      onBatch: () => 5,
       onGone: (n: number) => say({ gone: n }),
     };
     refused('unknown device', () => addon.pause(id + 1));
@@ -199,8 +201,13 @@ const commands: Record<string, (options: Options) => Promise<void>> = {
       say({ transfer: (err as Error).name });
     }
     say({ kept: rx.length });
-    spawn('ip', ['link', 'set', 'dev', device.name, 'up']);
+    spawnSync('ip', ['address', 'add', '192.0.2.1/24', 'dev', device.name]);
+    spawnSync('ip', ['link', 'set', 'dev', device.name, 'up']);
+    // Somebody is looked for, so that a frame comes.
+    const socket = createSocket('udp4').unref();
+    socket.send('x', 9, '192.0.2.2', () => socket.close());
     await new Promise((resolve) => setTimeout(resolve, 300));
+    say({ overlong: (stats[3] as number) - bad.length });
     addon.close(id, () => say({ closed: true }));
     refused('closed device', () => addon.writeBatch(id, 0, []));
   },

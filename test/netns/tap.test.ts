@@ -323,6 +323,10 @@ suite('tap', () => {
     const { bad, invalid, refusedByHost } = said.find((line) => 'bad' in line)!;
     expect([invalid, refusedByHost]).toEqual([bad, 0]);
     expect(said).toContainEqual({ kept: 1 << 17 });
+    // An answer of more frames than the table holds is refused whole, and said so; each such call brings one of no frames, which answers nothing.
+    const { overlong } = said.find((line) => 'overlong' in line)!;
+    expect(overlong as number).toBeGreaterThan(0);
+    expect((overlong as number) % 5).toBe(0);
     expect(said).toContainEqual({ closed: true });
   });
 

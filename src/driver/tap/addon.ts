@@ -27,11 +27,12 @@ export const TX_NFRAGS = 8;
 export const TX_FRAGS = 9;
 export const TX_STRIDE = 21;
 
-/** What the addon counts. */
+/** What the addon counts: frames. */
 export const ST_RX_RUNT = 0;
 export const ST_RX_ERROR = 1;
 export const ST_TX_REFUSED = 2;
 export const ST_TX_INVALID = 3;
+/** Not written, because the device takes no more for now. */
 export const ST_TX_BLOCKED = 4;
 /** Datagrams that left in frames which the kernel cuts. */
 export const ST_TX_MERGED = 5;
@@ -40,7 +41,9 @@ export const ST_RX_FULL = 6;
 /** Segments that were appended to another's frame, and the frames of several that came of it (native/lro.h). */
 export const ST_LRO_MERGED = 7;
 export const ST_LRO_FRAMES = 8;
-export const ST_COUNT = 9;
+/** Changes with each of the counters. */
+export const ST_EVENTS = 9;
+export const ST_COUNT = 10;
 
 /** linux/virtio_net.h */
 export const VIRTIO_NEEDS_CSUM = 1;
@@ -80,8 +83,11 @@ export interface TapBuffers {
   readonly txSlot: number;
   readonly txTable: Int32Array;
   readonly stats: Int32Array;
-  /** `frames` entries of `rxTable` are filled. */
-  readonly onBatch: (frames: number) => void;
+  /**
+   * `frames` entries of `rxTable` are filled. The answer is how many of `txTable` are, without slices: they are written on return, before any
+   * other JavaScript runs, as if by `writeBatch`. If some were merged or did not leave, a call with 0 frames follows.
+   */
+  readonly onBatch: (frames: number) => number;
   /** The device went away under us: called once, with the error's number. */
   readonly onGone: (errno: number) => void;
 }
@@ -91,8 +97,8 @@ export interface TapAddon {
   /** An ArrayBuffer of zeros that cannot be transferred; the arrays of `start` must lie in such. */
   memory(bytes: number): ArrayBuffer;
   start(id: number, buffers: TapBuffers): void;
-  /** Writes the first `n` frames of the table; returns how many were dealt with: fewer when the device takes no more for now. */
-  writeBatch(id: number, n: number, fragBuffers: readonly Uint8Array[]): number;
+  /** Writes the first `n` frames of the table; those that did not leave are counted in `stats`. */
+  writeBatch(id: number, n: number, fragBuffers: readonly Uint8Array[]): void;
   pause(id: number): void;
   resume(id: number): void;
   /** Returns what of `features` was accepted. */

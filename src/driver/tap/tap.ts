@@ -106,6 +106,8 @@ class Tap {
   readonly rxTable: Int32Array;
   readonly txTable: Int32Array;
   readonly stats: Int32Array;
+  /** What of `stats` was counted. */
+  readonly seen = new Int32Array(A.ST_COUNT);
   readonly cutter = new UsoCutter();
   readonly rx: RxPacket;
   /** Slots of the frames in `txTable`, and the buffers that their slices lie in. */
@@ -113,6 +115,8 @@ class Tap {
   readonly buffers: Uint8Array[] = [];
   nbuffers = 0;
   queued = 0;
+  /** The frames of a batch are being answered: what is queued is written when `onBatch` returns. */
+  answering = false;
   /** Merging of segments by the addon: allowed here, and wanted by the interface. */
   lroAllowed = true;
   lroEnabled = false;
@@ -168,7 +172,12 @@ function start(self: Tap, up: LinkUp): Errno | null {
       txSlot: TX_SLOT,
       txTable: self.txTable,
       stats: self.stats,
-      onBatch: (frames) => input(self, up, frames),
+      onBatch: (frames) => {
+        settle(self);
+        if (frames === 0) return 0;
+        input(self, up, frames);
+        return self.open && self.nbuffers === 0 ? takeQueue(self) : 0;
+      },
       onGone: () => up.state('gone'),
     });
     return null;
@@ -184,10 +193,6 @@ function input(self: Tap, up: LinkUp, frames: number): void {
   const { bytes } = rx;
   counters.rxbatches++;
   counters.rxframes += frames;
-  counters.rxrunt = self.stats[A.ST_RX_RUNT] as number;
-  counters.lro_merged = self.stats[A.ST_LRO_MERGED] as number;
-  counters.lro_frames = self.stats[A.ST_LRO_FRAMES] as number;
-  countErrors(self, up);
   if (!self.isUp) {
     counters.rxdown += frames;
     return;
@@ -209,7 +214,12 @@ function input(self: Tap, up: LinkUp, frames: number): void {
     // The stack may have closed the device, or set it down, in answer to this frame.
     if (!self.isUp) break;
   }
-  up.end();
+  self.answering = true;
+  try {
+    up.end();
+  } finally {
+    self.answering = false;
+  }
 }
 
 /** A super-frame of UDP: the stack gets what was sent. */
@@ -227,11 +237,36 @@ function inputUso(self: Tap, up: LinkUp): void {
   }
 }
 
-function countErrors(self: Tap, up: LinkUp): void {
-  const errors = ((self.stats[A.ST_RX_ERROR] as number) - self.counters.rxerror) | 0;
-  if (errors === 0) return;
-  self.counters.rxerror += errors;
-  up.dropped('ierrors', errors);
+/** Counts what the addon has counted since. */
+function settle(self: Tap): void {
+  if (since(self, A.ST_EVENTS) === 0) return;
+  const { counters, up } = self;
+  counters.rxrunt += since(self, A.ST_RX_RUNT);
+  counters.lro_merged += since(self, A.ST_LRO_MERGED);
+  counters.lro_frames += since(self, A.ST_LRO_FRAMES);
+  counters.txmerged += since(self, A.ST_TX_MERGED);
+  const errors = since(self, A.ST_RX_ERROR);
+  const refused = since(self, A.ST_TX_REFUSED);
+  const invalid = since(self, A.ST_TX_INVALID);
+  const blocked = since(self, A.ST_TX_BLOCKED);
+  if ((errors | refused | invalid | blocked) === 0) return;
+  counters.rxerror += errors;
+  counters.txrefused += refused;
+  counters.txinvalid += invalid;
+  // The payload may change once we return, so the frames cannot wait for the host to take more.
+  counters.txblocked += blocked;
+  counters.txframes -= blocked;
+  if (up === null) return;
+  if (errors !== 0) up.dropped('ierrors', errors);
+  if (blocked !== 0) up.dropped('oqdrops', blocked);
+  if (refused + invalid !== 0) up.dropped('oerrors', refused + invalid);
+}
+
+function since(self: Tap, counter: number): number {
+  const now = self.stats[counter] as number;
+  const n = (now - (self.seen[counter] as number)) | 0;
+  self.seen[counter] = now;
+  return n;
 }
 
 function transmit(self: Tap, pkt: TxPacket): Errno | null {
@@ -283,34 +318,33 @@ function bufferIndex(self: Tap, bytes: Uint8Array): number {
   return self.nbuffers++;
 }
 
+/** Frames whose payload lies elsewhere, or that need the ring's room, are written at once; an answer when `onBatch` returns. */
 function flush(self: Tap): void {
-  const n = self.queued;
+  if (self.answering && self.nbuffers === 0 && self.ring.available() > 0) return;
+  const n = takeQueue(self);
   if (n === 0) return;
-  self.queued = 0;
-  const { counters, stats, up } = self;
-  const sent = self.open ? self.addon.writeBatch(self.id, n, self.buffers) : 0;
-  for (let i = 0; i < n; i++) self.ring.freeSlot(self.queue[i] as number);
+  self.addon.writeBatch(self.id, n, self.buffers);
   for (let i = 0; i < self.nbuffers; i++) self.buffers[i] = NOTHING;
   self.nbuffers = 0;
+  settle(self);
+}
+
+/** How many frames are in the table, which are as good as written: nothing else is put there, and into their slots, before they are. */
+function takeQueue(self: Tap): number {
+  const n = self.queued;
+  if (n === 0) return 0;
+  self.queued = 0;
+  const { counters, ring, queue } = self;
+  for (let i = 0; i < n; i++) ring.freeSlot(queue[i] as number);
   counters.txbatches++;
-  counters.txframes += sent;
-  counters.txdoublefree = self.ring.doublefree;
-  counters.txmerged = stats[A.ST_TX_MERGED] as number;
-  if (sent < n) {
-    // The payload may change once we return, so the frames cannot wait for the host to take more.
-    counters.txblocked += n - sent;
-    up?.dropped('oqdrops', n - sent);
-  }
-  const refused = ((stats[A.ST_TX_REFUSED] as number) - counters.txrefused) | 0;
-  const invalid = ((stats[A.ST_TX_INVALID] as number) - counters.txinvalid) | 0;
-  if (refused + invalid === 0) return;
-  counters.txrefused += refused;
-  counters.txinvalid += invalid;
-  up?.dropped('oerrors', refused + invalid);
+  counters.txframes += n;
+  counters.txdoublefree = ring.doublefree;
+  return n;
 }
 
 function stop(self: Tap): void {
   if (!self.open) return;
+  self.answering = false;
   flush(self);
   self.open = false;
   self.isUp = false;

@@ -56,7 +56,10 @@ export class Tap extends Duplex {
       txSlot: TX_SIZE,
       txTable: this.#txTable,
       stats: this.#stats,
-      onBatch: (frames) => this.#input(rx, rxTable, frames),
+      onBatch: (frames) => {
+        this.#input(rx, rxTable, frames);
+        return 0;
+      },
       onGone: (errno) => {
         this.destroy(new Error(`TAP device '${this.name}' is gone (errno ${errno})`));
       },
