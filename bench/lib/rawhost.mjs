@@ -21,6 +21,8 @@ const { PKT_CSUM_OK, RxPacket } = await load('kern/packet.js');
 const { TxRing } = await load('driver/ring.js');
 /** @type {typeof import('../../src/services/echo.ts')} */
 const { EchoDgram, EchoStream } = await load('services/echo.js');
+/** @type {typeof import('../../src/services/hello.ts')} */
+const { Hello } = await load('services/hello.js');
 /** @type {typeof import('../../src/wire/addr.ts')} */
 const { ipv4, sockAddr } = await load('wire/addr.js');
 
@@ -28,6 +30,7 @@ export const US = 0x0a000002;
 const US_MAC = [2, 0, 0, 0, 0, 2];
 const PEER_MAC = [2, 0, 0, 0, 0, 1];
 export const ECHO = 7;
+export const HELLO = 80;
 const FRAME = 2048;
 const SLOTS = 512;
 const ETH = 14;
@@ -54,12 +57,24 @@ const wireClass = defineClass({
       self.frames++;
       self.lastBytes = pkt.bytes;
       self.lastOff = pkt.off;
+      if (self.iss !== null) noteSyn(self.iss, pkt.bytes, pkt.off + ETH + IP);
       self.ring.free(pkt);
       return null;
     },
     setCapEnable: () => null,
   },
 });
+
+/** @param {Int32Array} iss @param {Uint8Array} b @param {number} t */
+function noteSyn(iss, b, t) {
+  if (/** @type {number} */ ((b[t + 13]) & SYN) === 0) return;
+  const port = /** @type {number} */ ((b[t + 2]) << 8) | /** @type {number} */ (b[t + 3]);
+  iss[port] =
+    /** @type {number} */ ((b[t + 4]) << 24) |
+    /** @type {number} */ ((b[t + 5]) << 16) |
+    /** @type {number} */ ((b[t + 6]) << 8) |
+    /** @type {number} */ (b[t + 7]);
+}
 
 class Wire {
   ring = new TxRing(SLOTS);
@@ -70,6 +85,9 @@ class Wire {
   /** @type {Uint8Array} */
   lastBytes = new Uint8Array(0);
   lastOff = 0;
+  /** Initial sequence numbers of the stack's SYN/ACKs by the port that they went to; null: not wanted. */
+  /** @type {Int32Array | null} */
+  iss = null;
 }
 
 export class RawHost {
@@ -84,8 +102,8 @@ export class RawHost {
     if (typeof ifp === 'string') throw new Error(ifp);
     const err = ifconfig(this.kernel, ifp, '10.0.0.2/8');
     if (err !== null) throw new Error(err);
-    for (const service of [new EchoStream(this.kernel), new EchoDgram(this.kernel)]) {
-      const refused = service.listen(sockAddr(ipv4(0), ECHO));
+    for (const service of [new EchoStream(this.kernel), new EchoDgram(this.kernel), new Hello(this.kernel)]) {
+      const refused = service.listen(sockAddr(ipv4(0), service instanceof Hello ? HELLO : ECHO));
       if (refused !== null) throw new Error(refused);
     }
     this.world.run(10);
@@ -145,13 +163,13 @@ export class RawHost {
     view.setUint16(ETH + 10, ~sum & 0xffff);
   }
 
-  /** A segment with timestamps from a peer to the echo service; to be called within a batch. @param {number} from @param {number} port @param {number} seq @param {number} ack @param {number} flags @param {number} len */
-  tcp(from, port, seq, ack, flags, len) {
+  /** A segment with timestamps from a peer to a service; to be called within a batch. @param {number} from @param {number} port @param {number} seq @param {number} ack @param {number} flags @param {number} len @param {number} [to] */
+  tcp(from, port, seq, ack, flags, len, to = ECHO) {
     const { view } = this;
     const t = ETH + IP;
     this.#ip(from, 6, TCP + TS + len);
     view.setUint16(t, port);
-    view.setUint16(t + 2, ECHO);
+    view.setUint16(t + 2, to);
     view.setInt32(t + 4, seq);
     view.setInt32(t + 8, ack);
     view.setUint16(t + 12, (8 << 12) | flags);
@@ -247,5 +265,70 @@ export class EchoPeers {
       up.end();
     }
     if (wire.frames - before !== batches * size) throw new Error(`${wire.frames - before} answers to ${batches * size} requests`);
+  }
+}
+
+const GET = new TextEncoder().encode('GET / HTTP/1.1\r\nHost: 10.0.0.2\r\n\r\n');
+
+/** Short connections to the hello service, so many at the same time: connect, a request, the answer, the end; six frames in, three out. */
+export class ShortPeers {
+  /** @param {RawHost} host @param {number} width */
+  constructor(host, width) {
+    this.host = host;
+    this.width = width;
+    this.from = 0x0a000100;
+    this.port = 1024;
+    this.answer = 0;
+    host.neighbour(this.from);
+    host.frame.set(GET, ETH + IP + TCP + TS);
+    this.iss = host.wire.iss = new Int32Array(65536);
+    this.run(1);
+  }
+
+  /** `rounds` times `width` connections. @param {number} rounds */
+  run(rounds) {
+    for (let r = 0; r < rounds; r++) {
+      if (this.port + this.width > 65536) this.port = 1024;
+      this.#round(this.port);
+      this.port += this.width;
+    }
+  }
+
+  /** @param {number} first */
+  #round(first) {
+    const { host, iss, width, from } = this;
+    const { up, wire } = host;
+    const end = first + width;
+    up.begin();
+    for (let p = first; p < end; p++) host.tcp(from, p, 0, 0, SYN, 0, HELLO);
+    up.end();
+    const before = wire.frames;
+    up.begin();
+    for (let p = first; p < end; p++) {
+      const ack = /** @type {number} */ ((iss[p]) + 1) | 0;
+      host.tcp(from, p, 1, ack, ACK, 0, HELLO);
+      host.tcp(from, p, 1, ack, PSH, GET.length, HELLO);
+    }
+    up.end();
+    const { lastBytes, lastOff } = wire;
+    this.answer =
+      /** @type {number} */ ((lastBytes[lastOff + ETH + 2]) << 8) +
+      /** @type {number} */ (lastBytes[lastOff + ETH + 3]) -
+      IP -
+      TCP -
+      TS;
+    up.begin();
+    for (let p = first; p < end; p++) {
+      const ack = /** @type {number} */ ((iss[p]) + 1 + this.answer) | 0;
+      host.tcp(from, p, 1 + GET.length, ack, ACK, 0, HELLO);
+      host.tcp(from, p, 1 + GET.length, ack, FIN | ACK, 0, HELLO);
+    }
+    up.end();
+    up.begin();
+    for (let p = first; p < end; p++) {
+      host.tcp(from, p, 2 + GET.length, /** @type {number} */ ((iss[p]) + 2 + this.answer) | 0, ACK, 0, HELLO);
+    }
+    up.end();
+    if (wire.frames - before !== 2 * width) throw new Error(`${wire.frames - before} frames to ${width} requests`);
   }
 }

@@ -28,8 +28,15 @@ export function putEther(b: Uint8Array, o: number, dst: Readonly<Uint8Array>, sr
 
 /** True if the six bytes at `o` are `mac`. */
 export function macEqual(b: Uint8Array, o: number, mac: Readonly<Uint8Array>): boolean {
-  for (let i = ETHER_ADDR_LEN - 1; i >= 0; i--) if (b[o + i] !== mac[i]) return false;
-  return true;
+  // The last byte first: it differs most often.
+  return (
+    b[o + 5] === mac[5] &&
+    b[o + 4] === mac[4] &&
+    b[o + 3] === mac[3] &&
+    b[o + 2] === mac[2] &&
+    b[o + 1] === mac[1] &&
+    b[o] === mac[0]
+  );
 }
 
 /** A group address: broadcast or multicast. */

@@ -1,6 +1,6 @@
 /** IPv4 headers (RFC 791 §3.1). Offsets are from the header's first byte; addresses are 32-bit integers. */
 import { get16, get32, get8, put16, put32 } from './bytes.ts';
-import { complement, sum16 } from './checksum.ts';
+import { complement, fold, sum16 } from './checksum.ts';
 
 export const IP_VHL = 0;
 export const IP_TOS = 1;
@@ -57,7 +57,9 @@ export function ipDst(b: Uint8Array, o: number): number {
 
 /** True if the checksum of a header of `hdrLen` bytes is right. */
 export function ipSumOk(b: Uint8Array, o: number, hdrLen: number): boolean {
-  return sum16(b, o, hdrLen, 0) === 0xffff;
+  if (hdrLen !== IP_HDR_LEN) return sum16(b, o, hdrLen, 0) === 0xffff;
+  const front = get16(b, o) + get16(b, o + 2) + get16(b, o + 4) + get16(b, o + 6) + get16(b, o + 8);
+  return fold(front + get16(b, o + 10) + get16(b, o + 12) + get16(b, o + 14) + get16(b, o + 16) + get16(b, o + 18)) === 0xffff;
 }
 
 /** Writes a header of 20 bytes with its checksum. `len` is the whole datagram's; `off` the flags and fragment offset. */

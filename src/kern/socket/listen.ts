@@ -3,7 +3,7 @@
  * yet, of the protocol or of an accept filter. Both are bounded: the first refuses newcomers, the second drops its oldest.
  */
 import type { AcceptFilter } from './accf.ts';
-import type { Socket } from './socket.ts';
+import { SS_INCOMP, type Socket } from './socket.ts';
 
 /** An accept filter set on a listening socket. */
 export interface ListenFilter {
@@ -16,6 +16,8 @@ export interface ListenFilter {
 
 /** At most one line of log in this time. */
 const LOG_INTERVAL_MS = 10_000;
+/** Entries of connections that have left are let be up to this many, or as many as there are others. */
+const LEFT_MAX = 32;
 
 export class ListenQueue {
   /** The backlog, clamped. The queue takes half as much again. */
@@ -26,7 +28,9 @@ export class ListenQueue {
   #unlogged = 0;
   #lastLogMs = 0;
   #logged = false;
-  readonly #incomp = new Set<Socket>();
+  /** The oldest first, and among them some that have left: those without SS_INCOMP. Mostly the last comes and goes at once. */
+  #incomp: Socket[] = [];
+  #nincomp = 0;
   readonly #comp: (Socket | null)[] = [];
   #front = 0;
 
@@ -40,7 +44,7 @@ export class ListenQueue {
   }
 
   incqlen(): number {
-    return this.#incomp.size;
+    return this.#nincomp;
   }
 
   full(): boolean {
@@ -48,31 +52,37 @@ export class ListenQueue {
   }
 
   addIncomp(so: Socket): void {
-    this.#incomp.add(so);
+    so.state |= SS_INCOMP;
+    this.#incomp.push(so);
+    this.#nincomp++;
   }
 
   isIncomp(so: Socket): boolean {
-    return this.#incomp.has(so);
+    return (so.state & SS_INCOMP) !== 0;
   }
 
   removeIncomp(so: Socket): void {
-    this.#incomp.delete(so);
+    if ((so.state & SS_INCOMP) === 0) return;
+    so.state &= ~SS_INCOMP;
+    this.#nincomp--;
+    const queue = this.#incomp;
+    if (queue[queue.length - 1] === so) queue.pop();
+    else if (queue.length > 2 * this.#nincomp + LEFT_MAX) this.#incomp = this.incomplete();
   }
 
   /** The incomplete connection that waits longest, while one more would be over the backlog and not the only one; null otherwise. */
   surplus(): Socket | null {
-    if (this.#incomp.size < this.qlimit || this.#incomp.size === 0) return null;
-    for (const so of this.#incomp) return so;
-    return null;
+    if (this.#nincomp < this.qlimit || this.#nincomp === 0) return null;
+    return this.#incomp.find((so) => this.isIncomp(so)) ?? null;
   }
 
   incomplete(): Socket[] {
-    return [...this.#incomp];
+    return this.#incomp.filter((so) => this.isIncomp(so));
   }
 
   /** Moves a connection to the complete ones. */
   complete(so: Socket): void {
-    this.#incomp.delete(so);
+    this.removeIncomp(so);
     this.#comp.push(so);
   }
 
@@ -82,7 +92,7 @@ export class ListenQueue {
     if (so === null) return null;
     this.#comp[this.#front++] = null;
     if (this.#front === this.#comp.length) {
-      this.#comp.length = 0;
+      while (this.#comp.length > 0) this.#comp.pop();
       this.#front = 0;
     } else if (this.#front > 64 && this.#front * 2 > this.#comp.length) {
       this.#comp.splice(0, this.#front);

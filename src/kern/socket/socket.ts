@@ -27,6 +27,8 @@ export const SS_RCVATMARK = 0x40000;
 export const SS_SNDWAIT = 0x80000;
 /** A blocked reader wants fewer bytes than the low-water mark: it is to be told of the next that come. */
 export const SS_RCVWAIT = 0x100000;
+/** In its listener's queue of those that are not complete (`ListenQueue`'s own). */
+export const SS_INCOMP = 0x200000;
 
 /** What a socket has in common with those that its listener accepts. */
 export class SocketKind {

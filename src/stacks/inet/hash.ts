@@ -3,7 +3,7 @@
  * 32-bit variant of SipHash) is for values that others see: ports and identifications must not tell the key.
  */
 import type { RandomSource } from '../../kern/effects.ts';
-import type { IpAddr } from '../../wire/addr.ts';
+import { type IpAddr, isV4 } from '../../wire/addr.ts';
 
 /** One more word into a hash. */
 export function mix(h: number, word: number): number {
@@ -52,7 +52,9 @@ export class HalfSip {
     return this;
   }
 
+  /** One word of an IPv4 address, which is the only one that differs; the number of words tells the families apart. */
   addr(a: IpAddr): this {
+    if (isV4(a)) return this.word(a.w3);
     return this.word(a.w0).word(a.w1).word(a.w2).word(a.w3);
   }
 
@@ -64,6 +66,13 @@ export class HalfSip {
     this.#round();
     this.#v0 ^= length;
     this.#v2 ^= 0xff;
+    for (let i = 0; i < 4; i++) this.#round();
+    return (this.#v1 ^ this.#v3) >>> 0;
+  }
+
+  /** After `end`: 32 bits more of the same name, which tell nothing of the first (as the second half of SipHash's longer output). */
+  more(): number {
+    this.#v1 ^= 0xdd;
     for (let i = 0; i < 4; i++) this.#round();
     return (this.#v1 ^ this.#v3) >>> 0;
   }

@@ -10,6 +10,8 @@ import type { IfAddr, InetIf } from './netif.ts';
 
 /** Addresses of all interfaces together. */
 export const MAX_IFADDRS = 4096;
+/** Addresses that are compared one by one for each packet; more are looked up. */
+const FEW = 8;
 /** 255.255.255.255 (RFC 919). */
 export const LIMITED_BROADCAST = -1;
 /** 224.0.0.1, the group that every host is in (RFC 1112 §4). */
@@ -28,6 +30,8 @@ export class IfAddrs {
   readonly #local: AddrTable<LocalEntry>;
   /** Broadcast addresses of all subnets as words: few, and asked for each packet. */
   #broadcasts: number[] = [];
+  /** The IPv4 addresses as words, if they are few enough to be gone through faster than looked up; null otherwise. */
+  #few: number[] | null = [];
 
   constructor(seed: number) {
     this.#local = new AddrTable(seed);
@@ -69,6 +73,8 @@ export class IfAddrs {
     nif.primary4 = nif.addrs.find((ifa) => isV4(ifa.addr))?.addr.w3 ?? 0;
     const words = this.all().map((ifa) => ifa.broadcast?.w3 ?? 0);
     this.#broadcasts = [...new Set(words)].filter((word) => word !== 0);
+    const locals = this.all().filter((ifa) => isV4(ifa.addr));
+    this.#few = locals.length <= FEW ? locals.map((ifa) => ifa.addr.w3) : null;
   }
 
   find(addr: IpAddr): IfAddr | null {
@@ -80,7 +86,10 @@ export class IfAddrs {
   }
 
   isLocal(addr: IpAddr): boolean {
-    return this.#local.get(addr) !== null;
+    const few = this.#few;
+    if (few === null || !isV4(addr)) return this.#local.get(addr) !== null;
+    for (let i = 0; i < few.length; i++) if (few[i] === addr.w3) return true;
+    return false;
   }
 
   /** The limited broadcast, or that of one of our subnets (RFC 919, RFC 922). */

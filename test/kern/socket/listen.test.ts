@@ -3,6 +3,7 @@ import { sorcvlimits } from '../../../src/kern/socket/sobuf.ts';
 import { describe, expect, it } from 'vitest';
 import { POLLIN, soaccept, sobind, soclose, soconnect, solisten, sopoll, soshutdown } from '../../../src/kern/socket/calls.ts';
 import { soreceive, soreceivefrom, sosend, sosendto } from '../../../src/kern/socket/sendrecv.ts';
+import { SimRandom } from '../../../src/kern/effects/sim.ts';
 import { SOCK_SEQPACKET } from '../../../src/kern/socket/protosw.ts';
 import {
   SOL_SOCKET,
@@ -29,6 +30,10 @@ function arrive(head: Socket): Socket | null {
   const so = sonewconn(head);
   if (so !== null) soisconnected(so);
   return so;
+}
+
+function same(a: readonly Socket[], b: readonly Socket[]): boolean {
+  return a.length === b.length && a.every((so, i) => so === b[i]);
 }
 
 const opt = (so: Socket, name: number): unknown => {
@@ -154,6 +159,37 @@ describe('limits', () => {
     expect(b.world.lines[1]?.fields).toMatchObject({ queued: 7, backlog: 4, refused: 43 });
     soaccept(head);
     expect(arrive(head)).not.toBeNull();
+  });
+
+  it('keeps both queues in order while incomplete ones complete and die in any order', () => {
+    const b = bench();
+    const head = listening(b, 500);
+    const random = new SimRandom(7);
+    const incomplete: Socket[] = [];
+    const complete: Socket[] = [];
+    for (let step = 0; step < 3500; step++) {
+      const what = random.u32() % 8;
+      // In waves, so that the queue is long at times and empty at others.
+      if (what < (step % 1000 < 500 ? 5 : 2)) {
+        incomplete.push(sonewconn(head)!);
+      } else if (what < 7 && incomplete.length > 0) {
+        const [so] = incomplete.splice(random.u32() % incomplete.length, 1) as [Socket];
+        if (what === 5) soisdisconnected(so);
+        else {
+          soisconnected(so);
+          complete.push(so);
+        }
+      } else if (complete.length > 0) {
+        expect(soaccept(head)).toBe(complete.shift());
+      }
+      expect([opt(head, SO_LISTENINCQLEN), opt(head, SO_LISTENQLEN)]).toEqual([incomplete.length, complete.length]);
+    }
+    expect(incomplete.length).toBeGreaterThan(10);
+    expect(same(head.listen!.incomplete(), incomplete)).toBe(true);
+    for (const so of complete) expect(soaccept(head)).toBe(so);
+    solisten(head, incomplete.length);
+    arrive(head);
+    expect(same(head.listen!.incomplete(), incomplete.slice(1))).toBe(true);
   });
 
   it('drops the oldest of too many incomplete connections', () => {

@@ -120,8 +120,8 @@ export function tcpConnect(tcp: TcpInst, tcb: Tcb, addr: SockAddr): Errno | null
   }
   if (config.sackEnable) tcb.flags |= TF_SACK;
   tcp.touch();
-  tcb.tsOffset = tcp.isn.tsOffset(laddr, faddr, tcb.lport, fport);
   sendSequences(tcb, tcp.isn.iss(laddr, faddr, tcb.lport, fport));
+  tcb.tsOffset = tcp.isn.issTsOffset();
   tcb.rcvTime = tcp.time.ms;
   tcp.stats.connattempt++;
   setState(tcb, TCPS_SYN_SENT);

@@ -17,6 +17,7 @@ import type { Segment, TcpInst } from './inst.ts';
 import { mssToOffer, mssOfPeer } from './mss.ts';
 import { putSynOptions, synOptionsLen } from './options.ts';
 import { bareRoute, bareSend } from './respond.ts';
+import type { Route } from '../contract.ts';
 import { SynCookies } from './syncookie.ts';
 import type { Tcb } from './tcb.ts';
 import type { TimeWaitConn } from './timewait.ts';
@@ -112,8 +113,9 @@ export class SynCache {
     const tcp = this.#tcp;
     const { config, stats } = tcp;
     const embryos = (listener.embryos ??= new Embryos());
-    const sc = this.#fill(listener, seg, lport, fport, old);
-    if (sc === null) return;
+    const route = this.#route(listener, seg);
+    if (route === null) return;
+    const sc = this.#fill(listener, seg, lport, fport, old, route);
     if (this.#full(listener, embryos)) {
       stats.sc_overflow++;
       sc.iss = this.cookies.make(sc);
@@ -123,17 +125,16 @@ export class SynCache {
         // A cookie says it of peers with SACK only; AccECN's is not said by it.
         if (sc.ecn === ECN_MODE_CLASSIC && !sc.sack) sc.ecn = ECN_MODE_NONE;
         stats.sc_sendcookie++;
-        this.#sendSynAck(sc);
+        this.#sendSynAck(sc, route);
         return;
       }
       const oldest = embryos.count > 0 ? embryos.head : this.#oldest();
       if (oldest !== null) this.drop(oldest);
       stats.sc_dropped++;
     }
-    this.#number(sc);
     this.takeOver(sc);
     this.#enter(sc, embryos);
-    this.#sendSynAck(sc);
+    this.#sendSynAck(sc, route);
   }
 
   /** The new connection is sure: the one in TIME-WAIT makes room for it. */
@@ -146,20 +147,20 @@ export class SynCache {
 
   /** The record of a SYN that opens its connection at once (fast open): in no table. Null: no way back. */
   record(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): SynConn | null {
-    const sc = this.#fill(listener, seg, lport, fport, old);
-    if (sc !== null) this.#number(sc);
-    return sc;
+    const route = this.#route(listener, seg);
+    return route === null ? null : this.#fill(listener, seg, lport, fport, old, route);
   }
 
-  /** What a SYN says. */
-  #fill(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null): SynConn | null {
+  #route(listener: Tcb, seg: Segment): Route | null {
+    const route = bareRoute(this.#tcp, seg.ip.src, listener.so.fib);
+    if (route === null) this.#tcp.stats.sc_noroute++;
+    return route;
+  }
+
+  /** What a SYN says, and our sequence numbers: above those of a connection in TIME-WAIT. */
+  #fill(listener: Tcb, seg: Segment, lport: number, fport: number, old: TimeWaitConn | null, route: Route): SynConn {
     const tcp = this.#tcp;
-    const { config } = tcp;
-    const route = bareRoute(tcp, seg.ip.src, listener.so.fib);
-    if (route === null) {
-      tcp.stats.sc_noroute++;
-      return null;
-    }
+    const { config, isn, time } = tcp;
     const sc = new SynConn(listener);
     sc.old = old;
     sc.laddr = keepAddr(seg.ip.dst, route.src);
@@ -174,7 +175,6 @@ export class SynCache {
     if (wantsTimestamps(config)) {
       sc.ts = seg.opts.hasTs;
       sc.tsRecent = seg.opts.tsVal;
-      sc.tsOffset = tcp.isn.tsOffset(sc.laddr, sc.faddr, lport, fport);
     }
     sc.sack = config.sackEnable && seg.opts.sackPermitted;
     sc.rcvScale = windowScaleFor(config.recvbufMax);
@@ -182,18 +182,13 @@ export class SynCache {
     sc.mark = seg.ip.tos & IPTOS_ECN_MASK;
     sc.uto = seg.opts.uto;
     sc.fastopen = seg.opts.fastopenLen >= 0 && config.fastopenServer && listener.tfo !== null && listener.tfo.enabled;
-    return sc;
-  }
-
-  /** Our sequence numbers: above those of the connection in TIME-WAIT. */
-  #number(sc: SynConn): void {
-    const tcp = this.#tcp;
-    const floor = sc.old === null ? null : sc.old.sndNxt;
-    sc.iss = tcp.isn.iss(sc.laddr, sc.faddr, sc.lport, sc.fport);
+    sc.iss = isn.iss(sc.laddr, sc.faddr, lport, fport);
+    sc.tsOffset = isn.issTsOffset();
     // RFC 1122 §4.2.2.13: above everything that the old connection sent.
-    if (floor !== null && seqLeq(sc.iss, floor)) sc.iss = (floor + 0x10000 + (tcp.kernel.random.u32() & 0xffff)) | 0;
-    sc.sentUs = tcp.time.us;
+    if (old !== null && seqLeq(sc.iss, old.sndNxt)) sc.iss = (old.sndNxt + 0x10000 + (tcp.kernel.random.u32() & 0xffff)) | 0;
+    sc.sentUs = time.us;
     sc.timed = true;
+    return sc;
   }
 
   /** Sends the SYN,ACK again because the peer asks (its SYN came once more). */
@@ -201,7 +196,7 @@ export class SynCache {
     this.#tcp.stats.sc_dupsyn++;
     // The ACK may now answer either: no measurement (Karn).
     sc.timed = false;
-    this.#sendSynAck(sc);
+    this.#resend(sc);
   }
 
   /** Takes a record out of the lists; the table is the caller's. */
@@ -300,7 +295,7 @@ export class SynCache {
         sc.timed = false;
         this.#joinStep(sc);
         stats.sc_retransmitted++;
-        this.#sendSynAck(sc);
+        this.#resend(sc);
       }
     }
     for (const { head } of this.#steps) {
@@ -317,11 +312,14 @@ export class SynCache {
     return config.utoEnable ? new Uto(config.utoAdvSec) : null;
   }
 
-  #sendSynAck(sc: SynConn): void {
+  #resend(sc: SynConn): void {
+    const route = bareRoute(this.#tcp, sc.faddr, sc.listener.so.fib);
+    if (route !== null) this.#sendSynAck(sc, route);
+  }
+
+  #sendSynAck(sc: SynConn, route: Route): void {
     const tcp = this.#tcp;
     const { listener } = sc;
-    const route = bareRoute(tcp, sc.faddr, listener.so.fib);
-    if (route === null) return;
     const pkt = route.ifp.txAlloc();
     if (pkt === null) {
       tcp.stats.sndnobufs++;
