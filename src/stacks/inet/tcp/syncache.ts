@@ -118,9 +118,10 @@ export class SynCache {
     const sc = this.#fill(listener, seg, lport, fport, old, route);
     if (this.#full(listener, embryos)) {
       stats.sc_overflow++;
-      sc.iss = this.cookies.make(sc);
+      const cookie = this.cookies.make(sc);
       // A cookie has the number it has. Where it is not above what the old connection sent, room is made instead (RFC 1122 §4.2.2.13).
-      if (config.syncookies && (old === null || seqGt(sc.iss, old.sndNxt))) {
+      if (config.syncookies && (old === null || seqGt(cookie, old.sndNxt))) {
+        sc.iss = cookie;
         this.takeOver(sc);
         // A cookie says it of peers with SACK only; AccECN's is not said by it.
         if (sc.ecn === ECN_MODE_CLASSIC && !sc.sack) sc.ecn = ECN_MODE_NONE;
