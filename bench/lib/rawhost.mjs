@@ -67,14 +67,14 @@ const wireClass = defineClass({
 
 /** @param {Int32Array} iss @param {Uint8Array} b @param {number} t */
 function noteSyn(iss, b, t) {
-  if (/** @type {number} */ ((b[t + 13]) & SYN) === 0) return;
-  const port = /** @type {number} */ ((b[t + 2]) << 8) | /** @type {number} */ (b[t + 3]);
-  iss[port] =
-    /** @type {number} */ ((b[t + 4]) << 24) |
-    /** @type {number} */ ((b[t + 5]) << 16) |
-    /** @type {number} */ ((b[t + 6]) << 8) |
-    /** @type {number} */ (b[t + 7]);
+  if ((at(b, t + 13) & SYN) === 0) return;
+  iss[at16(b, t + 2)] = (at16(b, t + 4) << 16) | at16(b, t + 6);
 }
+
+/** @param {Uint8Array} b @param {number} i */
+const at = (b, i) => b[i] ?? 0;
+/** @param {Uint8Array} b @param {number} i */
+const at16 = (b, i) => (at(b, i) << 8) | at(b, i + 1);
 
 class Wire {
   ring = new TxRing(SLOTS);
@@ -305,28 +305,23 @@ export class ShortPeers {
     const before = wire.frames;
     up.begin();
     for (let p = first; p < end; p++) {
-      const ack = /** @type {number} */ ((iss[p]) + 1) | 0;
+      const ack = ((iss[p] ?? 0) + 1) | 0;
       host.tcp(from, p, 1, ack, ACK, 0, HELLO);
       host.tcp(from, p, 1, ack, PSH, GET.length, HELLO);
     }
     up.end();
     const { lastBytes, lastOff } = wire;
-    this.answer =
-      /** @type {number} */ ((lastBytes[lastOff + ETH + 2]) << 8) +
-      /** @type {number} */ (lastBytes[lastOff + ETH + 3]) -
-      IP -
-      TCP -
-      TS;
+    this.answer = at16(lastBytes, lastOff + ETH + 2) - IP - TCP - TS;
     up.begin();
     for (let p = first; p < end; p++) {
-      const ack = /** @type {number} */ ((iss[p]) + 1 + this.answer) | 0;
+      const ack = ((iss[p] ?? 0) + 1 + this.answer) | 0;
       host.tcp(from, p, 1 + GET.length, ack, ACK, 0, HELLO);
       host.tcp(from, p, 1 + GET.length, ack, FIN | ACK, 0, HELLO);
     }
     up.end();
     up.begin();
     for (let p = first; p < end; p++) {
-      host.tcp(from, p, 2 + GET.length, /** @type {number} */ ((iss[p]) + 2 + this.answer) | 0, ACK, 0, HELLO);
+      host.tcp(from, p, 2 + GET.length, ((iss[p] ?? 0) + 2 + this.answer) | 0, ACK, 0, HELLO);
     }
     up.end();
     if (wire.frames - before !== 2 * width) throw new Error(`${wire.frames - before} frames to ${width} requests`);

@@ -60,7 +60,7 @@ export class Sockbuf {
 
   /** Takes the limits of a shared buffer, and goes back to it. */
   limit(home: Sockbuf): void {
-    takeLimits(this, home);
+    if (this.home !== home) takeLimits(this, home);
   }
 
   /** Nothing in it, not even what came early. */

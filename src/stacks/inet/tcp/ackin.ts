@@ -17,7 +17,7 @@ import {
   setState,
 } from './states.ts';
 import { becomeEstablished } from './synsent.ts';
-import { TF_ACKNOW, TF_DEAD, TF_DETACHED, TF_FASTRECOVERY, TF_SENTFIN, T_PERSIST, T_REXMT, type Tcb } from './tcb.ts';
+import { TF_ACKNOW, TF_DEAD, TF_DETACHED, TF_FASTRECOVERY, TF_SENTFIN, T_PERSIST, T_REXMT, type Tcb, countAcked } from './tcb.ts';
 import { tcpClose, tcpTimeWait } from './teardown.ts';
 import { armFinWait2 } from './timers.ts';
 import { timerArm, timerArmed, timerStop } from './timerset.ts';
@@ -146,7 +146,7 @@ export function ackNew(tcp: TcpInst, tcb: Tcb, seg: Segment, acked: number): voi
   const bytes = acked < snd.cc ? acked : snd.cc;
   if (bytes === 0) return;
   stats.rcvackbyte += bytes;
-  tcb.bytesAcked += bytes;
+  countAcked(tcb, bytes);
   if (snd.cc > bytes) tcp.mark(tcb);
   sosnddrop(tcb.so, bytes);
 }

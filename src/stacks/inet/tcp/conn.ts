@@ -13,13 +13,13 @@ export const CONN_NEAR = 3;
 export class Conn {
   /** CONN_*; of a `Tcb` it may change between two of them. */
   kind: number;
-  /** Keyed hash of the four below; valid while the record is in the table. */
-  hash = 0;
   /** This host's end, and the other one. */
   lport = 0;
   fport = 0;
   laddr: IpAddr = ANY4;
   faddr: IpAddr = ANY4;
+  /** Keyed hash of these four; valid while the record is in the table. */
+  hash = 0;
 
   constructor(kind: number) {
     this.kind = kind;

@@ -21,7 +21,18 @@ import {
   finReceived,
   setState,
 } from './states.ts';
-import { TF_ACKNOW, TF_DEAD, TF_DELACK, TF_DETACHED, TF_QUICKACK, TF_SACK, TF_SENTFIN, T_DELACK, type Tcb } from './tcb.ts';
+import {
+  TF_ACKNOW,
+  TF_DEAD,
+  TF_DELACK,
+  TF_DETACHED,
+  TF_QUICKACK,
+  TF_SACK,
+  TF_SENTFIN,
+  T_DELACK,
+  type Tcb,
+  countReceived,
+} from './tcb.ts';
 import { tcpFail, tcpTimeWait } from './teardown.ts';
 import { timerArm, timerArmed } from './timerset.ts';
 import { urgentOf, urgentOffset } from './urgent.ts';
@@ -75,7 +86,7 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   const so = tcb.so;
   stats.rcvpack++;
   stats.rcvbyte += len;
-  tcb.bytesReceived += len;
+  countReceived(tcb, len);
   const size = seg.gsoSize > 0 && seg.gsoSize < len ? seg.gsoSize : len;
   // A super-frame without a segment size says nothing about segments.
   if (size > tcb.rcvMss && (seg.gsoSize > 0 || size <= tcb.mtu || tcb.rcvMss === 0)) tcb.rcvMss = size;
@@ -119,7 +130,7 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
 
 /** The link is behind, and the peer has most of its window left: one ACK can cover what still waits on the link too. */
 function ackMayWait(tcp: TcpInst, tcb: Tcb, unacked: number): boolean {
-  if (!tcp.config.delayedAck || tcb.bytesReceived < BACKLOG_AFTER) return false;
+  if (!tcp.config.delayedAck || (tcb.receivedHigh === 0 && tcb.receivedLow < BACKLOG_AFTER)) return false;
   if ((tcb.flags & TF_ACKNOW) !== 0 || unacked >= tcb.so.rcv.hiwat >> BACKLOG_SHARE) return false;
   return (tcb.flags & TF_QUICKACK) === 0 || !quick(tcb);
 }

@@ -4,7 +4,7 @@ import { accInfo } from './accecn.ts';
 import { ECN_MODE_ACC, ECN_MODE_NONE, ecnMode } from './ecn.ts';
 import { ccName } from './functions.ts';
 import { TCPS_SYN_RECEIVED, stateName } from './states.ts';
-import { TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TSTMP, type Tcb } from './tcb.ts';
+import { TF_FASTRECOVERY, TF_RTOLOSS, TF_SACK, TF_TSTMP, type Tcb, byteCount } from './tcb.ts';
 import { rcvWindow } from './window.ts';
 
 export interface TcpInfo {
@@ -105,8 +105,8 @@ export function tcpInfo(tcb: Tcb): TcpInfo {
     unacked: segments(flight),
     sacked: loss === null ? 0 : segments(loss.board.sacked),
     lost: loss !== null ? segments(loss.board.lost) : fast ? Math.max(1, segments(again)) : segments(again),
-    bytes_acked: tcb.bytesAcked,
-    bytes_received: tcb.bytesReceived,
+    bytes_acked: byteCount(tcb.ackedHigh, tcb.ackedLow),
+    bytes_received: byteCount(tcb.receivedHigh, tcb.receivedLow),
     pmtu: tcb.mtu,
     congestion: ccName(tcb),
     pacing_rate: Math.floor(tcb.paceRate),

@@ -20,6 +20,7 @@ import {
   TF_TSVALID,
   T_KEEP,
   type Tcb,
+  countAcked,
 } from './tcb.ts';
 import { tcpFail } from './teardown.ts';
 import { timerStop } from './timerset.ts';
@@ -80,7 +81,7 @@ export function synSentInput(tcp: TcpInst, tcb: Tcb, seg: Segment): boolean {
   tcb.flags |= TF_ACKNOW;
   tcp.mark(tcb);
   if (took > 0) {
-    tcb.bytesAcked += took;
+    countAcked(tcb, took);
     sosnddrop(tcb.so, took);
   }
   becomeEstablished(tcp, tcb, seg);

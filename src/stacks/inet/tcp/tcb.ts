@@ -23,7 +23,6 @@ import { TCPS_CLOSED } from './states.ts';
 import type { Embryos } from './syncache.ts';
 import type { Urgent } from './urgent.ts';
 import type { Uto } from './usertimeout.ts';
-import { FLOAT } from '../../../kern/float.ts';
 
 /** An ACK is owed now; within the delayed-ACK time. */
 export const TF_ACKNOW = 0x1;
@@ -75,6 +74,8 @@ export const TF_PARTIALACK = 0x1000000;
 /** The user set the size of the send buffer, of the receive buffer: they are left alone (`autotune.ts`). */
 export const TF_SNDFIXED = 0x2000000;
 export const TF_RCVFIXED = 0x4000000;
+/** The callout is set. */
+export const TF_CALLOUT = 0x8000000;
 
 /** Timers, multiplexed on one callout: `timers` has a bit for each that is set. */
 export const T_REXMT = 0x1;
@@ -99,127 +100,49 @@ export interface TcbOptions {
   readonly minTtl: number;
 }
 
+/**
+ * The order of the fields is the order in memory (docs/performance/notes.md, "Cache lines of a connection"): first all that each segment
+ * touches, so that it lies in as few lines as possible, then what few segments touch. A new field goes where it belongs by that.
+ */
 export class Tcb extends Conn {
+  // Touched by every segment: who it is, and where the data of both ways stands.
+
   readonly tcp: TcpInst;
   so: Socket;
   /** One of TCPS_*; changed only by `setState`. */
   state = TCPS_CLOSED;
   /** TF_* bits. */
   flags = 0;
-
-  /** Initial send sequence number. */
-  iss = 0;
   /** Oldest byte sent and not acknowledged; the first byte of `so.snd` once our SYN is acknowledged. */
   sndUna = 0;
   /** Next to send; behind sndMax while what was sent before is sent again. */
   sndNxt = 0;
   /** Highest sent, plus one. */
   sndMax = 0;
-  /** The peer's window in bytes, counted from sndUna, and the largest it ever was. */
-  sndWnd = 0;
-  maxSndWnd = 0;
-  /** Sequence number and ACK of the segment that last changed sndWnd. */
-  sndWl1 = 0;
-  sndWl2 = 0;
-  /** Shift of the peer's windows, and of ours. */
-  sndScale = 0;
-  rcvScale = 0;
-
-  /** Initial receive sequence number. */
-  irs = 0;
   /** Next byte expected. */
   rcvNxt = 0;
   /** Right edge of the window the peer was told: everything before it is taken. */
   rcvAdv = 0;
   /** rcvNxt of our last ACK. */
   lastAckSent = 0;
-  /** Largest segment the peer has sent, in bytes: what "a full segment" is for delayed ACKs. */
-  rcvMss = 0;
-  /** Valid while TF_QUICKACK is set. */
-  quickSeq = 0;
-  /** Duplicate ACKs owed, one for each segment out of order. */
-  dupAcksOwed = 0;
-
-  /** Payload of a full segment in bytes: the least of the peer's MSS, the path's and the user's, less options of every segment. */
-  mss = 0;
-  /** The peer's MSS option, or the default. */
-  peerMss = 0;
-  /** Path MTU that `mss` was made from. */
-  mtu = 0;
-
+  /** The peer's window in bytes, counted from sndUna; its shift, and that of ours. */
+  sndWnd = 0;
+  sndScale = 0;
+  rcvScale = 0;
+  /** Sequence number and ACK of the segment that last changed sndWnd. */
+  sndWl1 = 0;
+  sndWl2 = 0;
   /** Timestamp to echo (RFC 7323 §4.3), and when it was taken. */
   tsRecent = 0;
   tsRecentMs = 0;
-  /** Secret offset of our timestamps. */
-  tsOffset = 0;
-
-  /** Congestion window and slow-start threshold in bytes. */
-  cwnd = 0;
-  ssthresh = 0x3fffffff;
-  /** Bytes acknowledged since cwnd last grew, in congestion avoidance (RFC 3465). */
-  abcBytes = 0;
-  /** Congestion control, and what it keeps here. */
-  cc: CcMethods;
-  ccData: unknown = null;
-  /** Loss recovery: duplicate ACKs in a row, and the highest byte sent when recovery began. */
-  recovery: Recovery;
-  dupAcks = 0;
-  recover = 0;
-  /** Bytes beyond cwnd that limited transmit or a tail loss probe allows. */
-  limXmit = 0;
-  /** Scoreboard and what RACK knows, once something was sent to a peer with SACK. */
-  loss: RackState | null = null;
-  /** Bytes a second at most, 0: as fast as the windows allow; what may go of it now, and when that was reckoned. */
-  paceRate = 0;
-  paceCredit = 0;
-  paceUs = 0;
-
-  /** Smoothed round-trip time and its variation in microseconds, times 8 and 4; 0: not measured. */
-  srtt = 0;
-  rttvar = 0;
-  /** Retransmission timeout in milliseconds, backed off. */
-  rto = 0;
-  /** Backoffs of the present retransmission or probe. */
-  rxtShift = 0;
-  /** When the first of them was. */
-  rxtStartMs = 0;
-  /** The segment that is timed: its sequence number, and when it was sent. */
-  rttSeq = 0;
-  rttUs = 0;
-
-  /** T_* bits of timers that are set, and when each goes off; rexmt and persist exclude each other. */
-  timers = 0;
-  tRexmt = 0;
-  tKeep = 0;
-  tFinWait2 = 0;
-  tDelack = 0;
-  tRack = 0;
-  tPace = 0;
-  /** When the callout goes off: not after the earliest of them. */
-  calloutAt = 0;
-  readonly callout: Callout<Tcb>;
-  /** When a segment last came, and when data was last sent. */
+  /** When a segment last came. */
   rcvTime = 0;
-  sndTime = 0;
-  keepProbes = 0;
-  /** Challenge ACKs since `challengeMs`. */
-  challenges = 0;
-  challengeMs = 0;
 
-  /** The way to the peer; looked up again when the table changed. */
-  route: Route | null = null;
-  /** Time to live, type of service; shared unless the user set them. */
-  how: IpOut;
-  /** Sum of the pseudo-header without its length. */
-  phSum = 0;
-  /** What ICMP said last; reported if the connection times out. */
-  softError: Errno | null = null;
-  options: TcbOptions | null = null;
+  // Touched by every segment: what few connections need; null and 0 in the others.
+
   /** Out-of-order data; null while there is none. */
   reass: Reass | null = null;
   urgent: Urgent | null = null;
-  /** Of a listener: its half-open connections. */
-  embryos: Embryos | null = null;
   /** Explicit congestion notification, where it was agreed or asked for; TCP Fast Open; a path that swallows full segments. */
   ecn: Ecn | null = null;
   tfo: FastOpen | null = null;
@@ -227,17 +150,115 @@ export class Tcb extends Conn {
   /** User timeouts are exchanged with the peer (RFC 5482); the one that holds, in ms, 0: none but the count of retransmissions. */
   uto: Uto | null = null;
   userTimeoutMs = 0;
-  /** What drives this connection: loss recovery and the congestion control that goes with it. */
-  fb: FunctionBlock;
-  /** Receive buffer tuning: the sequence number that the measurement began at, and when that was. */
-  tuneSeq = 0;
+  /** Scoreboard and what RACK knows, once something was sent to a peer with SACK. */
+  loss: RackState | null = null;
+  /** Bytes a second at most, 0: as fast as the windows allow. */
+  paceRate = 0;
+  /** Duplicate ACKs in a row; owed, one for each segment out of order. */
+  dupAcks = 0;
+  dupAcksOwed = 0;
+  /** Bytes beyond cwnd that limited transmit or a tail loss probe allows. */
+  limXmit = 0;
+  /** Backoffs of the present retransmission or probe. */
+  rxtShift = 0;
+
+  // Touched by every segment: recovery, congestion control, times.
+
+  /** Loss recovery, and the highest byte sent when one began. */
+  recovery: Recovery;
+  recover = 0;
+  /** Congestion control, what it keeps here, and its window in bytes. */
+  cc: CcMethods;
+  ccData: unknown = null;
+  cwnd = 0;
+  /** Smoothed round-trip time and its variation in microseconds, times 8 and 4; 0: not measured. */
+  srtt = 0;
+  rttvar = 0;
+  /** Retransmission timeout in milliseconds, backed off. */
+  rto = 0;
+  /** The segment that is timed: its sequence number, and when it was sent. */
+  rttSeq = 0;
+  rttUs = 0;
+  /** T_* bits of timers that are set; when T_REXMT or T_PERSIST, which exclude each other, goes off. */
+  timers = 0;
+  tRexmt = 0;
+  /** When the callout goes off (valid while TF_CALLOUT is set): not after the earliest of them. */
+  calloutAt = 0;
+  /** Receive buffer tuning: when the measurement began. */
   tuneUs = 0;
+  /** Bytes acknowledged and received, each in two parts (`byteCount`): a float would be an object of its own. */
+  ackedLow = 0;
+  receivedLow = 0;
+  /** Largest segment the peer has sent, in bytes: what "a full segment" is for delayed ACKs. */
+  rcvMss = 0;
+
+  // Touched by every segment that goes out.
+
+  /** Payload of a full segment in bytes: the least of the peer's MSS, the path's and the user's, less options of every segment. */
+  mss = 0;
+  /** Path MTU that `mss` was made from. */
+  mtu = 0;
+  /** The way to the peer; looked up again when the table changed. */
+  route: Route | null = null;
+  /** Time to live, type of service; shared unless the user set them. */
+  how: IpOut;
+  /** Sum of the pseudo-header without its length. */
+  phSum = 0;
+  /** Secret offset of our timestamps. */
+  tsOffset = 0;
+  /** When data was last sent. */
+  sndTime = 0;
   /** Next in the list of connections with output to do. */
   outNext: Tcb | null = null;
 
-  bytesAcked = FLOAT;
-  bytesReceived = FLOAT;
+  // Rare: beginning, and what is told to the user.
+
+  /** Initial send and receive sequence numbers. */
+  iss = 0;
+  irs = 0;
+  /** The peer's MSS option, or the default. */
+  peerMss = 0;
+  /** What ICMP said last; reported if the connection times out. */
+  softError: Errno | null = null;
+  options: TcbOptions | null = null;
+  /** Of a listener: its half-open connections. */
+  embryos: Embryos | null = null;
+  /** What drives this connection: loss recovery and the congestion control that goes with it. */
+  fb: FunctionBlock;
+  ackedHigh = 0;
+  receivedHigh = 0;
   retransmits = 0;
+
+  // Rare: windows and loss.
+
+  /** The largest window the peer ever had. */
+  maxSndWnd = 0;
+  /** Valid while TF_QUICKACK is set. */
+  quickSeq = 0;
+  /** Slow-start threshold in bytes. */
+  ssthresh = 0x3fffffff;
+  /** Bytes acknowledged since cwnd last grew, in congestion avoidance (RFC 3465). */
+  abcBytes = 0;
+  /** Of what is paced: what may go now, and when that was reckoned. */
+  paceCredit = 0;
+  paceUs = 0;
+  /** Receive buffer tuning: the sequence number that the measurement began at. */
+  tuneSeq = 0;
+
+  // Rare: timers.
+
+  /** When the first of `rxtShift` retransmissions or probes was. */
+  rxtStartMs = 0;
+  tKeep = 0;
+  tFinWait2 = 0;
+  tDelack = 0;
+  tRack = 0;
+  tPace = 0;
+  readonly callout: Callout<Tcb>;
+  keepProbes = 0;
+  /** Challenge ACKs since `challengeMs`. */
+  challenges = 0;
+  challengeMs = 0;
 
   constructor(tcp: TcpInst, so: Socket) {
     super(CONN_TCB);
@@ -249,6 +270,27 @@ export class Tcb extends Conn {
     this.how = tcp.how;
     this.rto = tcp.config.rexmitInitialMs;
     this.callout = new Callout(tcp.kernel.callouts, tcp.timer, this);
-    this.bytesAcked = this.bytesReceived = 0;
   }
+}
+
+/** Bits in the low part of a count of bytes. */
+const LOW_BITS = 30;
+const LOW_MASK = (1 << LOW_BITS) - 1;
+
+/** `n` more bytes are acknowledged, have come. */
+export function countAcked(tcb: Tcb, n: number): void {
+  const low = tcb.ackedLow + n;
+  if (low > LOW_MASK) tcb.ackedHigh++;
+  tcb.ackedLow = low & LOW_MASK;
+}
+
+export function countReceived(tcb: Tcb, n: number): void {
+  const low = tcb.receivedLow + n;
+  if (low > LOW_MASK) tcb.receivedHigh++;
+  tcb.receivedLow = low & LOW_MASK;
+}
+
+/** A count of bytes out of its two parts. */
+export function byteCount(high: number, low: number): number {
+  return high * (LOW_MASK + 1) + low;
 }

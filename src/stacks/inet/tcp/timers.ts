@@ -16,6 +16,7 @@ import { sendBare } from './respond.ts';
 import { TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_SYN_SENT } from './states.ts';
 import {
   TF_ACKNOW,
+  TF_CALLOUT,
   TF_DEAD,
   TF_DETACHED,
   TF_FORCE,
@@ -40,6 +41,7 @@ import { TCP_MAXWIN, rcvWindow } from './window.ts';
 export function tcpTimer(tcb: Tcb): void {
   const { tcp } = tcb;
   const now = tcp.time.ms;
+  tcb.flags &= ~TF_CALLOUT;
   if ((tcb.timers & T_DELACK) !== 0 && ((tcb.tDelack - now) | 0) <= 0) {
     timerStop(tcb, T_DELACK);
     tcp.stats.delack++;

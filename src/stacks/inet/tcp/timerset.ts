@@ -2,7 +2,7 @@
  * Setting the timers of a connection. All of them share one callout, which goes off at the earliest or before it: a timer that is
  * moved later, or taken away, leaves the callout alone. So a connection that is busy touches the wheel a few times a second.
  */
-import { T_DELACK, T_FINWAIT2, T_KEEP, T_PACE, T_PERSIST, T_RACK, T_REXMT, type Tcb } from './tcb.ts';
+import { TF_CALLOUT, T_DELACK, T_FINWAIT2, T_KEEP, T_PACE, T_PERSIST, T_RACK, T_REXMT, type Tcb } from './tcb.ts';
 
 /** Sets timer `which` to go off in `ms` milliseconds. */
 export function timerArm(tcb: Tcb, which: number, ms: number): void {
@@ -34,8 +34,9 @@ export function timerArm(tcb: Tcb, which: number, ms: number): void {
       break;
   }
   tcb.timers |= which;
-  if (tcb.callout.pending && ((at - tcb.calloutAt) | 0) >= 0) return;
+  if ((tcb.flags & TF_CALLOUT) !== 0 && ((at - tcb.calloutAt) | 0) >= 0) return;
   tcb.calloutAt = at;
+  tcb.flags |= TF_CALLOUT;
   tcb.callout.reset(ms);
 }
 
@@ -68,5 +69,6 @@ export function timerRearm(tcb: Tcb): void {
   if ((timers & T_PACE) !== 0) least = Math.min(least, (tcb.tPace - now) | 0);
   if (least < 1) least = 1;
   tcb.calloutAt = (now + least) | 0;
+  tcb.flags |= TF_CALLOUT;
   tcb.callout.reset(least);
 }
