@@ -16,7 +16,7 @@ export interface ListenFilter {
 
 /** At most one line of log in this time. */
 const LOG_INTERVAL_MS = 10_000;
-/** Entries of connections that have left are let be up to this many, or as many as there are others. */
+/** Entries of connections that have left are let be while there are no more than this many besides as many as others. */
 const LEFT_MAX = 32;
 
 export class ListenQueue {
@@ -67,7 +67,7 @@ export class ListenQueue {
     this.#nincomp--;
     const queue = this.#incomp;
     if (queue[queue.length - 1] === so) queue.pop();
-    else if (queue.length > 2 * this.#nincomp + LEFT_MAX) this.#incomp = this.incomplete();
+    if (queue.length > 2 * this.#nincomp + LEFT_MAX) this.#incomp = this.incomplete();
   }
 
   /** The incomplete connection that waits longest, while one more would be over the backlog and not the only one; null otherwise. */
