@@ -6,15 +6,17 @@ import type { TxPacket } from '../packet.ts';
 
 /** A slice between two others has at least this many bytes, so that 64 KiB touch two of them at most, the first and the last. */
 const SLICE_MIN = 32_768;
-/** Slices that there is room for at first; a power of two. */
+/** Slices that there is room for after the first one; a power of two. */
 const SLICES = 8;
+const NONE = new Int32Array(0);
 
 export class SndRefs {
   /** Bytes in all slices. */
   cc = 0;
-  #bytes: (Uint8Array | null)[] = new Array<Uint8Array | null>(SLICES).fill(null);
-  #off = new Int32Array(SLICES);
-  #len = new Int32Array(SLICES);
+  // Room for none: each queue grows when its first slice comes, so that growing is nothing that compiled code has not seen.
+  #bytes: (Uint8Array | null)[] = [];
+  #off: Int32Array = NONE;
+  #len: Int32Array = NONE;
   #first = 0;
   #count = 0;
 
@@ -29,8 +31,8 @@ export class SndRefs {
         return true;
       }
       if (lastLen < SLICE_MIN && this.#count > 1) return false;
-      if (this.#count === this.#len.length) this.#double();
     }
+    if (this.#count === this.#len.length) this.#grow();
     const i = this.#at(this.#count++);
     this.#bytes[i] = bytes;
     this.#off[i] = off;
@@ -121,11 +123,12 @@ export class SndRefs {
     return this.#len[this.#at(k)] as number;
   }
 
-  #double(): void {
+  #grow(): void {
     const size = this.#len.length;
-    const bytes = new Array<Uint8Array | null>(2 * size).fill(null);
-    const off = new Int32Array(2 * size);
-    const len = new Int32Array(2 * size);
+    const larger = size === 0 ? SLICES : 2 * size;
+    const bytes = new Array<Uint8Array | null>(larger).fill(null);
+    const off = new Int32Array(larger);
+    const len = new Int32Array(larger);
     for (let k = 0; k < size; k++) {
       const i = this.#at(k);
       bytes[k] = this.#bytes[i] as Uint8Array | null;

@@ -90,10 +90,8 @@ export class Sockbuf {
    * the middle would be short, they are copied after all. False: there the pool has no buffer.
    */
   appendRef(bytes: Uint8Array, off: number, len: number): boolean {
-    if (len === 0) return true;
-    if (this.#buf !== null || this.placed > 0) return this.#append(bytes, off, len, false);
     const refs = (this.#refs ??= new SndRefs());
-    if (!refs.append(bytes, off, len)) return this.#append(bytes, off, len, false);
+    if (len === 0 || this.#buf !== null || this.placed > 0 || !refs.append(bytes, off, len)) return this.#append(bytes, off, len, false);
     this.cc += len;
     return true;
   }
@@ -240,7 +238,7 @@ export class Sockbuf {
     this.cc = 0;
     this.placed = 0;
     this.#records = null;
-    this.#refs = null;
+    if (this.#refs !== null) this.#refs.clear();
     this.#advance(0);
   }
 
