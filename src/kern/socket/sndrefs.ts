@@ -6,17 +6,16 @@ import type { TxPacket } from '../packet.ts';
 
 /** A slice between two others has at least this many bytes, so that 64 KiB touch two of them at most, the first and the last. */
 const SLICE_MIN = 32_768;
-/** Slices that there is room for after the first one; a power of two. */
+/** Slices that there is room for as soon as one has come; a power of two. */
 const SLICES = 8;
-const NONE = new Int32Array(0);
 
 export class SndRefs {
   /** Bytes in all slices. */
   cc = 0;
   // Room for none: each queue grows when its first slice comes, so that growing is nothing that compiled code has not seen.
   #bytes: (Uint8Array | null)[] = [];
-  #off: Int32Array = NONE;
-  #len: Int32Array = NONE;
+  #off = new Int32Array(0);
+  #len = new Int32Array(0);
   #first = 0;
   #count = 0;
 

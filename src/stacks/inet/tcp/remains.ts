@@ -5,14 +5,15 @@
  */
 import type { CcMethods } from './cc.ts';
 import type { Conn } from './conn.ts';
-import type { Reass } from './reass.ts';
+import { Reass } from './reass.ts';
 import type { Tcb } from './tcb.ts';
 
 export class Remains {
   /** By CONN_*. */
   readonly #conns: (Conn | null)[] = [null, null, null, null];
   readonly #ccData = new Map<CcMethods, unknown>();
-  readonly #reass: (Reass | null)[] = [null];
+  /** Nobody's: most connections have none, and one that has lets it go long before its own end. */
+  readonly reass = new Reass();
 
   /** A record that has left the table. */
   keep(conn: Conn): void {
@@ -23,6 +24,5 @@ export class Remains {
   keepTcb(tcb: Tcb): void {
     this.keep(tcb);
     if (tcb.ccData !== null) this.#ccData.set(tcb.cc, tcb.ccData);
-    if (tcb.reass !== null) this.#reass[0] = tcb.reass;
   }
 }
