@@ -9,7 +9,7 @@ import { realEffects } from './kern/effects/real.ts';
 import { Kernel } from './kern/kernel.ts';
 import { startControl } from './control/server.ts';
 import { formatServices, startService } from './services/registry.ts';
-import { tuneCollector } from './boot/collector.ts';
+import { tuneV8 } from './boot/v8.ts';
 import { BootFailure } from './boot/failure.ts';
 import { LogOutput } from './boot/logoutput.ts';
 import { attachDevice, attachLoopback, checkFamilies, configureDevice, type Device } from './boot/network.ts';
@@ -21,7 +21,7 @@ import { addLogSysctl, applyTunables, bootEnv } from './boot/tunables.ts';
 import { formatPrefix } from './boot/values.ts';
 
 async function boot(options: BootOptions, out: LogOutput): Promise<void> {
-  tuneCollector();
+  tuneV8();
   findDriver(options.driver);
   // From here on: a signal that comes too early is obeyed as soon as the boot is complete.
   let running: Running | null = null;
