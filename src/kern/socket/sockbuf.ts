@@ -91,7 +91,8 @@ export class Sockbuf {
    */
   appendRef(bytes: Uint8Array, off: number, len: number): boolean {
     const refs = (this.#refs ??= new SndRefs());
-    if (len === 0 || this.#buf !== null || this.placed > 0 || !refs.append(bytes, off, len)) return this.#append(bytes, off, len, false);
+    if (len === 0 || this.#buf !== null || this.placed > 0 || !refs.append(bytes, off, len))
+      return this.#append(bytes, off, len, false);
     this.cc += len;
     return true;
   }
