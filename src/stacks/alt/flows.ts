@@ -64,27 +64,31 @@ export const ROUTE_GEN_MASK = 0xfffffff;
 /** Next in the list of flows with output, or of free rows, plus 1. */
 export const NEXT = 27;
 
-/** A field's word | shift << 8 | bits << 16. */
-const half = (word: number, shift: number): number => word | (shift << 8) | (16 << 16);
-const byte = (word: number, shift: number): number => word | (shift << 8) | (8 << 16);
+/** What makes a field of a word: shift << 8 | bits << 16. */
+const LOW_HALF = 16 << 16;
+const HIGH_HALF = (16 << 8) | (16 << 16);
+const BYTE_0 = 8 << 16;
+const BYTE_1 = (8 << 8) | (8 << 16);
+const BYTE_2 = (16 << 8) | (8 << 16);
+const BYTE_3 = (24 << 8) | (8 << 16);
 /** Payload of a full segment; largest payload of a segment received: what counts as full-sized for acknowledging. */
-export const MSS = half(28, 0);
-export const RCV_MSS = half(28, 16);
+export const MSS = 28 | LOW_HALF;
+export const RCV_MSS = 28 | HIGH_HALF;
 /** Variation of the round trip in 1/4 ms, that is four times it in ms: more than the largest timeout says nothing. */
-export const RTTVAR = half(29, 0);
+export const RTTVAR = 29 | LOW_HALF;
 /** Duplicate acknowledgments in a row. */
-export const DUPACKS = half(29, 16);
+export const DUPACKS = 29 | HIGH_HALF;
 /** Largest window the peer ever offered, in its own units. */
-export const MAX_WND = half(30, 0);
+export const MAX_WND = 30 | LOW_HALF;
 /** ARP entry of the next hop plus 1; 0: not known. */
-export const NEIGHBOUR = half(30, 16);
+export const NEIGHBOUR = 30 | HIGH_HALF;
 /** Window shifts: peer's | ours << 4. */
-export const SCALE = byte(31, 0);
+export const SCALE = 31 | BYTE_0;
 /** Backoff of the timer; keep-alive or window probes unanswered. */
-export const RXT_SHIFT = byte(31, 8);
-export const PROBES = byte(31, 16);
+export const RXT_SHIFT = 31 | BYTE_1;
+export const PROBES = 31 | BYTE_2;
 /** Something lies beside the row: 1 in the second array, 2 in the third. */
-const HAS_SIDE = byte(31, 24);
+const HAS_SIDE = 31 | BYTE_3;
 
 /** Beside the row. Next hop, if it is not the peer itself. */
 export const NEXTHOP = 0;
