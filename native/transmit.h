@@ -2,7 +2,7 @@
  * transmit.h - writes frames of the transmit table to the device: one by one, or datagrams of a flow merged into one that the kernel cuts
  * (uso.h). Part of tap.c, which is all that includes it, behind receive.h.
  *
- * Interfaces: write(2), writev(2), struct virtio_net_hdr (virtio 1.2, 5.1.6).
+ * Interfaces: write(2), writev(2), struct virtio_net_hdr (virtio 1.2, 5.1.6). The system calls are made directly, as in receive.h.
  */
 #ifndef NETMOD_TRANSMIT_H
 #define NETMOD_TRANSMIT_H
@@ -13,23 +13,40 @@ struct payload {
 };
 _Static_assert(2 + MAX_FRAGS <= 1 + USO_MAX, "a frame with all its slices has to fit");
 
-/* Appends the slices of a frame. They lie in buffers of JavaScript's own, which are looked at each time. */
-static bool add_frags(napi_env env, napi_value buffers, const int32_t *entry, struct payload *p) {
+/* Buffers of JavaScript's own that slices lie in, and the one of them that was looked at last: no JavaScript runs while a table is written. */
+struct buffers {
+  napi_env env;
+  napi_value array;
+  int32_t index; /* -1: none yet */
+  uint8_t *data;
+  size_t len;
+};
+
+static bool find_buffer(struct buffers *b, int32_t index) {
+  napi_value value;
+  napi_typedarray_type type;
+  bool is = false;
+  void *data = NULL;
+  if (index == b->index) return true;
+  b->index = -1;
+  if (index < 0 || b->array == NULL || napi_get_element(b->env, b->array, (uint32_t)index, &value) != napi_ok ||
+      napi_is_typedarray(b->env, value, &is) != napi_ok || !is ||
+      napi_get_typedarray_info(b->env, value, &type, &b->len, &data, NULL, NULL) != napi_ok || type != napi_uint8_array)
+    return false;
+  b->data = data;
+  b->index = index;
+  return true;
+}
+
+/* Appends the slices of a frame. */
+static bool add_frags(struct buffers *b, const int32_t *entry, struct payload *p) {
   const int32_t nfrags = entry[TX_NFRAGS];
   const int32_t *frag = entry + TX_FRAGS;
   for (int32_t i = 0; i < nfrags; i++, frag += 3) {
-    napi_value value;
-    napi_typedarray_type type;
-    bool is = false;
-    size_t len = 0;
-    void *data = NULL;
-    if (frag[0] < 0 || frag[1] < 0 || frag[2] < 0 || napi_get_element(env, buffers, (uint32_t)frag[0], &value) != napi_ok ||
-        napi_is_typedarray(env, value, &is) != napi_ok || !is ||
-        napi_get_typedarray_info(env, value, &type, &len, &data, NULL, NULL) != napi_ok || type != napi_uint8_array ||
-        (size_t)frag[1] > len || (size_t)frag[2] > len - (size_t)frag[1])
+    if (!find_buffer(b, frag[0]) || frag[1] < 0 || frag[2] < 0 || (size_t)frag[1] > b->len || (size_t)frag[2] > b->len - (size_t)frag[1])
       return false;
     if (frag[2] == 0) continue;
-    p->iov[p->n].iov_base = (uint8_t *)data + frag[1];
+    p->iov[p->n].iov_base = b->data + frag[1];
     p->iov[p->n++].iov_len = (size_t)frag[2];
   }
   return true;
@@ -42,7 +59,7 @@ static bool entry_valid(const struct tap *t, const int32_t *e) {
 }
 
 /* Writes one frame: 0, or an errno. The virtio header goes in front of it, where the slot has room, so that one piece is written. */
-static int write_frame(struct tap *t, napi_value buffers, const int32_t *e) {
+static int write_frame(struct tap *t, struct buffers *buffers, const int32_t *e) {
   struct virtio_net_hdr h;
   struct payload p;
   uint8_t *at = t->tx.data + e[TX_OFF];
@@ -67,9 +84,9 @@ static int write_frame(struct tap *t, napi_value buffers, const int32_t *e) {
   }
   p.iov[p.n].iov_base = at;
   p.iov[p.n++].iov_len = len;
-  if (e[TX_NFRAGS] > 0 && !add_frags(t->env, buffers, e, &p)) return EINVAL;
+  if (e[TX_NFRAGS] > 0 && !add_frags(buffers, e, &p)) return EINVAL;
   do {
-    done = p.n == 1 ? syscall(SYS_write, t->fd, at, len) : writev(t->fd, p.iov, p.n);
+    done = p.n == 1 ? syscall(SYS_write, t->fd, at, len) : syscall(SYS_writev, t->fd, p.iov, p.n);
   } while (done < 0 && errno == EINTR);
   return done < 0 ? errno : 0;
 }
@@ -119,16 +136,17 @@ static int write_merged(struct tap *t, const int32_t *e, int left, int *err) {
   p.iov[0].iov_base = first - VNET_HDR;
   p.iov[0].iov_len = VNET_HDR + (size_t)e[TX_LEN];
   do {
-    done = writev(t->fd, p.iov, n);
+    done = syscall(SYS_writev, t->fd, p.iov, n);
   } while (done < 0 && errno == EINTR);
   *err = done < 0 ? errno : 0;
   if (done >= 0) count_n(t, ST_TX_MERGED, n);
   return n;
 }
 
-/* Writes the first `n` frames of the table, `buffers` (or NULL) being where their slices lie. What does not leave is counted. */
-static void write_table(struct tap *t, int32_t n, napi_value buffers) {
+/* Writes the first `n` frames of the table, `array` (or NULL) being of the buffers where their slices lie. What does not leave is counted. */
+static void write_table(struct tap *t, int32_t n, napi_value array) {
   const int32_t *entry = (const int32_t *)(const void *)t->tx_table.data;
+  struct buffers buffers = {.env = t->env, .array = array, .index = -1};
   t->writes++;
   if ((size_t)n > t->tx_table.len / TX_STRIDE) {
     count_n(t, ST_TX_INVALID, n);
@@ -139,7 +157,7 @@ static void write_table(struct tap *t, int32_t n, napi_value buffers) {
     took = t->uso && k + 1 < n ? write_merged(t, entry, n - k, &err) : 0;
     if (took == 0) {
       took = 1;
-      if (entry_valid(t, entry)) err = write_frame(t, buffers, entry);
+      if (entry_valid(t, entry)) err = write_frame(t, &buffers, entry);
     }
     if (err == 0) continue;
     if (err == EAGAIN || err == ENOBUFS) {

@@ -194,10 +194,10 @@ export class RawHost {
     this.#input(t + 8 + len);
   }
 
-  /** A handshake; answers the peer's next acknowledgment number. @param {number} from @param {number} port @param {number} seq */
-  connect(from, port, seq) {
+  /** A handshake; answers the peer's next acknowledgment number. @param {number} from @param {number} port @param {number} seq @param {number} [to] */
+  connect(from, port, seq, to = ECHO) {
     this.up.begin();
-    this.tcp(from, port, seq, 0, SYN, 0);
+    this.tcp(from, port, seq, 0, SYN, 0, to);
     this.up.end();
     const { lastBytes, lastOff } = this.wire;
     const b = new DataView(lastBytes.buffer, lastBytes.byteOffset + lastOff + ETH + IP);
@@ -205,7 +205,7 @@ export class RawHost {
     const ack = (b.getInt32(4) + 1) | 0;
     for (let k = 20; k < 40; k++) if (b.getUint8(k) === 8 && b.getUint8(k + 1) === 10) this.tsEcr = b.getInt32(k + 2);
     this.up.begin();
-    this.tcp(from, port, (seq + 1) | 0, ack, ACK, 0);
+    this.tcp(from, port, (seq + 1) | 0, ack, ACK, 0, to);
     this.up.end();
     return ack;
   }
@@ -213,9 +213,14 @@ export class RawHost {
 
 /** Echo requests in turn over many connections: one segment in and one out for each. */
 export class EchoPeers {
-  /** @param {RawHost} host @param {number} conns @param {number} len payload of a segment */
-  constructor(host, conns, len) {
+  /**
+   * @param {RawHost} host @param {number} conns @param {number} len payload of a segment
+   * @param {number} [service] @param {number} [answer] payload of an answer
+   */
+  constructor(host, conns, len, service = ECHO, answer = len) {
     this.host = host;
+    this.service = service;
+    this.answer = answer;
     this.conns = conns;
     this.len = len;
     this.seq = new Int32Array(conns);
@@ -233,7 +238,7 @@ export class EchoPeers {
     for (let i = 0; i < conns; i++) {
       if (i % 20_000 === 0) host.neighbour(this.addr(i));
       this.seq[i] = 1;
-      this.ack[i] = host.connect(this.addr(i), this.port(i), 0);
+      this.ack[i] = host.connect(this.addr(i), this.port(i), 0, service);
     }
   }
 
@@ -248,7 +253,7 @@ export class EchoPeers {
 
   /** `batches` batches of `size` requests. @param {number} batches @param {number} size */
   run(batches, size) {
-    const { host, order, seq, ack, len, conns } = this;
+    const { host, order, seq, ack, len, conns, service, answer } = this;
     const { wire, up } = host;
     const before = wire.frames;
     for (let b = 0; b < batches; b++) {
@@ -258,9 +263,9 @@ export class EchoPeers {
         if (++this.next === conns) this.next = 0;
         const s = /** @type {number} */ (seq[i]);
         const a = /** @type {number} */ (ack[i]);
-        host.tcp(this.addr(i), this.port(i), s, a, PSH, len);
+        host.tcp(this.addr(i), this.port(i), s, a, PSH, len, service);
         seq[i] = s + len;
-        ack[i] = a + len;
+        ack[i] = a + answer;
       }
       up.end();
     }
@@ -268,7 +273,18 @@ export class EchoPeers {
   }
 }
 
+/** Bytes of what `hello` answers (src/services/hello.ts). */
+const HELLO_ANSWER = 69;
 const GET = new TextEncoder().encode('GET / HTTP/1.1\r\nHost: 10.0.0.2\r\n\r\n');
+
+/** Requests in turn to the hello service: one segment in and one out for each. */
+export class HelloPeers extends EchoPeers {
+  /** @param {RawHost} host @param {number} conns */
+  constructor(host, conns) {
+    host.frame.set(GET, ETH + IP + TCP + TS);
+    super(host, conns, GET.length, HELLO, HELLO_ANSWER);
+  }
+}
 
 /** Short connections to the hello service, so many at the same time: connect, a request, the answer, the end; six frames in, three out. */
 export class ShortPeers {

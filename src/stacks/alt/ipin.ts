@@ -4,7 +4,6 @@
  */
 import { PKT_BCAST, PKT_LOOP, PKT_MCAST, type RxPacket } from '../../kern/packet.ts';
 import { get16, get32, get8 } from '../../wire/bytes.ts';
-import { sum16 } from '../../wire/checksum.ts';
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHER_HDR_LEN, macEqual } from '../../wire/ethernet.ts';
 import {
   IPPROTO_ICMP,
@@ -20,6 +19,7 @@ import {
   IP_PROTO,
   IP_SRC,
   IP_TTL,
+  ipSumOk,
 } from '../../wire/ipv4.ts';
 import { ICMP_UNREACH, ICMP_UNREACH_PROTOCOL } from '../../wire/icmp.ts';
 import type { Alt } from './alt.ts';
@@ -80,7 +80,7 @@ function ipInput(s: Alt, nif: NetIf, b: Uint8Array, o: number, end: number, flag
     ct.badlen++;
     return;
   }
-  if (sum16(b, o, hdrLen, 0) !== 0xffff) {
+  if (!ipSumOk(b, o, hdrLen)) {
     ct.badsum++;
     return;
   }
