@@ -72,6 +72,7 @@ enum {
   ST_RX_FULL,
   ST_LRO_MERGED,
   ST_LRO_FRAMES,
+  ST_TX_CUT,
   ST_EVENTS,
   ST_COUNT
 };
@@ -89,6 +90,7 @@ struct tap {
   bool vnet;
   bool uso; /* the kernel cuts datagrams */
   bool lro; /* segments are merged here */
+  bool finishes; /* checksums are completed, and super-frames cut, here: the device was opened without offload */
   bool started, paused, closing, env_gone;
   int64_t spin_us;
   unsigned singles; /* batches in a row that were one short frame */
@@ -283,6 +285,7 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   t->fd = r.fd;
   t->vnet = r.vnet;
   t->uso = (r.features & TUN_F_USO4) != 0;
+  t->finishes = (r.features & TUN_F_CSUM) == 0;
   inst->taps[id] = t;
   uv_handle_set_data(t->poll, t);
   napi_value self = describe(env, t, &r);

@@ -1,6 +1,6 @@
 /*
  * transmit.h - writes frames of the transmit table to the device: one by one, or datagrams of a flow merged into one that the kernel cuts
- * (uso.h). Part of tap.c, which is all that includes it, behind receive.h.
+ * (uso.h), or, where the device has no offload, finished and cut here (gso.h). Part of tap.c, which is all that includes it, behind receive.h.
  *
  * Interfaces: write(2), writev(2), struct virtio_net_hdr (virtio 1.2, 5.1.6). The system calls are made directly, as in receive.h.
  */
@@ -91,6 +91,8 @@ static int write_frame(struct tap *t, struct buffers *buffers, const int32_t *e)
   return done < 0 ? errno : 0;
 }
 
+#include "gso.h"
+
 /* Is this entry a datagram that can be merged? Where its UDP header is, or 0. */
 static size_t mergeable(const struct tap *t, const int32_t *e) {
   if (e[TX_FLAGS] != VIRTIO_NET_HDR_F_NEEDS_CSUM || e[TX_GSO_TYPE] != 0 || e[TX_NFRAGS] != 0 || !entry_valid(t, e)) return 0;
@@ -157,7 +159,7 @@ static void write_table(struct tap *t, int32_t n, napi_value array) {
     took = t->uso && k + 1 < n ? write_merged(t, entry, n - k, &err) : 0;
     if (took == 0) {
       took = 1;
-      if (entry_valid(t, entry)) err = write_frame(t, &buffers, entry);
+      if (entry_valid(t, entry)) err = t->finishes && entry[TX_FLAGS] != 0 ? gso_write(t, &buffers, entry) : write_frame(t, &buffers, entry);
     }
     if (err == 0) continue;
     if (err == EAGAIN || err == ENOBUFS) {

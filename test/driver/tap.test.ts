@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as A from '../../src/driver/tap/addon.ts';
 import { type Found, HostSide } from '../../src/driver/tap/host.ts';
 import { createTapLink } from '../../src/driver/tap/tap.ts';
-import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4 } from '../../src/kern/ifnet/link.ts';
+import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4, IFCAP_TXCSUM, IFCAP_TXCSUM_IPV6 } from '../../src/kern/ifnet/link.ts';
 import { PKT_BACKLOG, PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
 import { MAC_A, pattern, tcpFrame, udpFrame } from './frames.ts';
 import { Upper, open, put, send } from './harness.ts';
@@ -86,11 +86,12 @@ function setup(features = 15, vnetHdr = true) {
 }
 
 describe('tap', () => {
-  it('has every offload with virtio headers, and without them large receive, which needs no device', () => {
+  it('has every offload with virtio headers, and without them what the driver does itself', () => {
     expect(setup().link.info()).toMatchObject({ tsoMax: 65535, maxMtu: 65521 });
     expect(setup().link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4 | IFCAP_LRO);
     expect(setup(A.TUN_F_CSUM).link.info().capabilities & (IFCAP_TSO4 | IFCAP_LRO)).toBe(IFCAP_TSO4);
-    for (const { link } of [setup(0), setup(0, false)]) expect(link.info()).toMatchObject({ capabilities: IFCAP_LRO, tsoMax: 0 });
+    const own = IFCAP_LRO | IFCAP_TXCSUM | IFCAP_TXCSUM_IPV6 | IFCAP_TSO4;
+    for (const { link } of [setup(0), setup(0, false)]) expect(link.info()).toMatchObject({ capabilities: own, tsoMax: 65535 });
   });
 
   it('merges segments itself when there is no offload, the interface wants it, and the setting allows it', () => {

@@ -41,9 +41,11 @@ export const ST_RX_FULL = 6;
 /** Segments that were appended to another's frame, and the frames of several that came of it (native/lro.h). */
 export const ST_LRO_MERGED = 7;
 export const ST_LRO_FRAMES = 8;
+/** Segments that super-frames were cut into (native/gso.h). */
+export const ST_TX_CUT = 9;
 /** Changes with each of the counters. */
-export const ST_EVENTS = 9;
-export const ST_COUNT = 10;
+export const ST_EVENTS = 10;
+export const ST_COUNT = 11;
 
 /** linux/virtio_net.h */
 export const VIRTIO_NEEDS_CSUM = 1;
@@ -85,7 +87,7 @@ export interface TapBuffers {
   readonly stats: Int32Array;
   /**
    * `frames` entries of `rxTable` are filled. The answer is how many of `txTable` are, without slices: they are written on return, before any
-   * other JavaScript runs, as if by `writeBatch`. If some were merged or did not leave, a call with 0 frames follows.
+   * other JavaScript runs, as if by `writeBatch`. If some were merged, cut, or did not leave, a call with 0 frames follows.
    */
   readonly onBatch: (frames: number) => number;
   /** The device went away under us: called once, with the error's number. */
@@ -97,7 +99,10 @@ export interface TapAddon {
   /** An ArrayBuffer of zeros that cannot be transferred; the arrays of `start` must lie in such. */
   memory(bytes: number): ArrayBuffer;
   start(id: number, buffers: TapBuffers): void;
-  /** Writes the first `n` frames of the table; those that did not leave are counted in `stats`. */
+  /**
+   * Writes the first `n` frames of the table; those that did not leave are counted in `stats`. On a device without offload their checksums are
+   * completed and super-frames cut.
+   */
   writeBatch(id: number, n: number, fragBuffers: readonly Uint8Array[]): void;
   pause(id: number): void;
   resume(id: number): void;

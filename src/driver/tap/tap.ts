@@ -76,6 +76,8 @@ export class TapCounters {
   txdoublefree = 0;
   /** Datagrams that left several to a frame. */
   txmerged = 0;
+  /** Segments that super-frames were cut into, where the device does not. */
+  txcut = 0;
   /** Large receive without the device's help: segments that were appended to another's frame, and frames of several that came of it. */
   lro_merged = 0;
   lro_frames = 0;
@@ -149,14 +151,17 @@ class Tap {
 
 const NOTHING: Readonly<Uint8Array> = new Uint8Array(0);
 
-/** One opened without has none, even if whoever made it gave it virtio headers. Large receive is then the driver's own. */
+/**
+ * One opened without has none, even if whoever made it gave it virtio headers. Large receive, checksums and cutting are then the driver's own
+ * (native/lro.h, native/gso.h).
+ */
 function hasOffload({ vnetHdr, features }: A.TapDevice): boolean {
   return vnetHdr && (features & A.TUN_F_CSUM) !== 0;
 }
 
 function capabilitiesOf(device: A.TapDevice): number {
   const { features } = device;
-  if (!hasOffload(device)) return IFCAP_LRO;
+  if (!hasOffload(device)) return IFCAP_LRO | IFCAP_TXCSUM | IFCAP_TXCSUM_IPV6 | IFCAP_TSO4;
   const lro = (features & A.TUN_F_TSO4) !== 0 && (features & A.TUN_F_TSO6) !== 0 ? IFCAP_LRO : 0;
   return RXCSUM | IFCAP_TXCSUM | IFCAP_TXCSUM_IPV6 | IFCAP_TSO4 | IFCAP_TSO6 | lro;
 }
@@ -245,6 +250,7 @@ function settle(self: Tap): void {
   counters.lro_merged += since(self, A.ST_LRO_MERGED);
   counters.lro_frames += since(self, A.ST_LRO_FRAMES);
   counters.txmerged += since(self, A.ST_TX_MERGED);
+  counters.txcut += since(self, A.ST_TX_CUT);
   const errors = since(self, A.ST_RX_ERROR);
   const refused = since(self, A.ST_TX_REFUSED);
   const invalid = since(self, A.ST_TX_INVALID);
