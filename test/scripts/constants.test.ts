@@ -61,7 +61,13 @@ async function compile(out: string, transformed: boolean): Promise<User> {
   };
   const program = ts.createProgram([join(dir, 'user.ts')], options);
   expect(ts.getPreEmitDiagnostics(program).map((d) => d.messageText)).toEqual([]);
-  program.emit(undefined, undefined, undefined, false, transformed ? { before: [constants(program.getTypeChecker())] } : undefined);
+  program.emit(
+    undefined,
+    undefined,
+    undefined,
+    false,
+    transformed ? { before: [constants(program.getTypeChecker())] } : undefined,
+  );
   text[out] = readFileSync(join(dir, out, 'user.js'), 'utf8');
   return (await import(pathToFileURL(join(dir, out, 'user.js')).href)) as User;
 }
@@ -89,13 +95,20 @@ describe('constants', () => {
   });
 
   it('stand as numbers, also what is made of others and what a namespace names', () => {
-    expect(text['built']).toMatch(/twice_1\(5 \/\* ROW \*\/\) \+ 31 \/\* MASK \*\/ - \(-2147483648\) \/\* LOWEST \*\/ \+ 5 \/\* ROW \*\//);
+    expect(text['built']).toMatch(
+      /twice_1\(5 \/\* ROW \*\/\) \+ 31 \/\* MASK \*\/ - \(-2147483648\) \/\* LOWEST \*\/ \+ 5 \/\* ROW \*\//,
+    );
     expect(text['built']).toContain('return { ROW: 5 /* ROW */, name }');
     expect(text['plain']).not.toContain('31 /*');
   });
 
   it('name what is settled once, and leave what changes', () => {
-    for (const line of ['const twice_1 = twice;', 'const first_1 = first;', 'const Counter_1 = Counter;', 'const NAMES_1 = NAMES;'])
+    for (const line of [
+      'const twice_1 = twice;',
+      'const first_1 = first;',
+      'const Counter_1 = Counter;',
+      'const NAMES_1 = NAMES;',
+    ])
       expect(text['built']).toContain(line);
     expect(text['built']).toContain('changing,');
     expect(text['built']).not.toContain('changing_1');
