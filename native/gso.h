@@ -33,11 +33,11 @@ static void gso_add(struct gso_sum *s, const void *p, size_t len) {
   s->odd ^= len & 1;
 }
 
-/* Writes the checksum field, as it lies in memory. Zero would mean none in UDP; the other zero is as good (RFC 768, RFC 1071). */
-static void gso_put_sum(uint8_t *at, uint64_t sum) {
-  uint16_t field = (uint16_t)~lro_fold(sum);
-  if (field == 0) field = 0xffff;
+/* Writes the checksum field, as it lies in memory; the number that it is. */
+static unsigned gso_put_sum(uint8_t *at, uint64_t sum) {
+  const uint16_t field = (uint16_t)~lro_fold(sum);
   memcpy(at, &field, 2);
+  return field;
 }
 
 /* All of a frame behind its first `skip` bytes: the rest of its slot, and its slices. */
@@ -58,7 +58,9 @@ static int gso_finish(struct tap *t, struct buffers *buffers, const int32_t *e) 
       e[TX_CSUM_START] > e[TX_LEN] - e[TX_CSUM_OFFSET] - 2 || !gso_gather(t, buffers, e, (size_t)e[TX_CSUM_START], &p))
     return EINVAL;
   for (int i = 0; i < p.n; i++) gso_add(&s, p.iov[i].iov_base, p.iov[i].iov_len);
-  gso_put_sum(t->tx.data + e[TX_OFF] + e[TX_CSUM_START] + e[TX_CSUM_OFFSET], s.sum);
+  uint8_t *field = t->tx.data + e[TX_OFF] + e[TX_CSUM_START] + e[TX_CSUM_OFFSET];
+  /* Zero would mean none in UDP; the other zero is as good (RFC 768, RFC 1071). */
+  if (gso_put_sum(field, s.sum) == 0) put16(field, 0xffff);
   return 0;
 }
 
