@@ -84,14 +84,14 @@ function count(stack, load, n) {
     process.execPath,
     ...V8,
   ];
-  const process_ = spawn('valgrind', [...argv, fileURLToPath(import.meta.url), `--run=${stack} ${load} ${n}`], {
+  const valgrind = spawn('valgrind', [...argv, fileURLToPath(import.meta.url), `--run=${stack} ${load} ${n}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let text = '';
-  process_.stderr.on('data', (chunk) => (text += chunk));
+  valgrind.stderr.on('data', (chunk) => (text += chunk));
   return new Promise((resolve, reject) => {
-    process_.once('error', () => reject(new Error('valgrind is needed: apt-get install valgrind')));
-    process_.once('close', () => {
+    valgrind.once('error', () => reject(new Error('valgrind is needed: apt-get install valgrind')));
+    valgrind.once('close', () => {
       const refs = /I\s+refs:\s+([\d,]+)/.exec(text)?.[1];
       if (refs === undefined) reject(new Error(text.slice(-300)));
       else resolve(Number(refs.replaceAll(',', '')));
@@ -99,11 +99,21 @@ function count(stack, load, n) {
   });
 }
 
+/** @param {string} option @param {string} text @param {readonly string[]} known */
+function list(option, text, known) {
+  const names = text.split(',');
+  const strange = names.find((name) => !known.includes(name));
+  if (strange === undefined) return names;
+  process.stderr.write(`instructions: --${option}: unknown '${strange}'; there are ${known.join(' ')}\n`);
+  process.exit(2);
+}
+
 if (values.run !== undefined) {
   await child(values.run);
 } else {
-  for (const load of values.load.split(',')) {
-    for (const stack of values.stack.split(',')) {
+  const stacks = list('stack', values.stack, ['inet', 'alt']);
+  for (const load of list('load', values.load, ['echo', 'hello', 'udp', 'connect'])) {
+    for (const stack of stacks) {
       const [none, some] = await Promise.all([count(stack, load, 0), count(stack, load, COUNTED)]);
       const each = (some - none) / (load === 'connect' ? COUNTED / 4 : COUNTED);
       console.log(`${load.padEnd(8)} ${stack.padEnd(5)} ${each.toFixed(0)} instructions`);

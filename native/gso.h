@@ -64,21 +64,19 @@ static int gso_finish(struct tap *t, struct buffers *buffers, const int32_t *e) 
   return 0;
 }
 
-/* Takes the next `len` bytes out of `from`, and adds them up. Fewer if there are no more: how many. */
-static size_t gso_take(struct payload *from, int *piece, size_t len, struct payload *to, struct gso_sum *s) {
-  size_t taken = 0;
-  while (taken < len && *piece < from->n) {
+/* Takes the next `len` bytes, or what is left, out of `from`, and adds them up. */
+static void gso_take(struct payload *from, int *piece, size_t len, struct payload *to, struct gso_sum *s) {
+  while (len > 0 && *piece < from->n) {
     struct iovec *v = &from->iov[*piece];
-    const size_t some = v->iov_len < len - taken ? v->iov_len : len - taken;
+    const size_t some = v->iov_len < len ? v->iov_len : len;
     gso_add(s, v->iov_base, some);
     to->iov[to->n].iov_base = v->iov_base;
     to->iov[to->n++].iov_len = some;
     v->iov_base = (uint8_t *)v->iov_base + some;
     v->iov_len -= some;
     if (v->iov_len == 0) ++*piece;
-    taken += some;
+    len -= some;
   }
-  return taken;
 }
 
 /* The headers of a super-frame of TCP over IPv4, or false if they are not whole, or not that. */
@@ -91,7 +89,6 @@ static bool gso_headers_valid(const uint8_t *f, const int32_t *e) {
 
 /* Cuts a super-frame and writes its segments: 0, or an errno, that of the first that did not leave. */
 static int gso_cut(struct tap *t, struct buffers *buffers, const int32_t *e) {
-  static const uint8_t no_offload[VNET_HDR];
   const uint8_t *f = t->tx.data + e[TX_OFF];
   const size_t tcp = (size_t)e[TX_CSUM_START], hdr = (size_t)e[TX_HDR_LEN];
   uint8_t head[VNET_HDR + GSO_HDR_MAX], *h = head + VNET_HDR;
@@ -103,7 +100,7 @@ static int gso_cut(struct tap *t, struct buffers *buffers, const int32_t *e) {
   const uint8_t flags = f[tcp + 13];
   uint32_t seq = (uint32_t)get16(f + tcp + 4) << 16 | get16(f + tcp + 6);
   unsigned id = get16(f + IP_ID);
-  memcpy(head, no_offload, VNET_HDR);
+  memset(head, 0, VNET_HDR);
   memcpy(h, f, hdr);
   do {
     const size_t size = left < (size_t)e[TX_GSO_SIZE] ? left : (size_t)e[TX_GSO_SIZE];

@@ -2,12 +2,10 @@
  * Runs inside a namespace: `gso-child.ts JSON`. Frames are sent into a TAP without offload, which is on a bridge with another one: what comes
  * out there is what the driver wrote. The input is a list of frames to send, the output what came of each, and what the driver counted.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { type TapAddon, loadAddon } from '../../src/driver/tap/addon.ts';
-import { type TapLink, createTapLink } from '../../src/driver/tap/tap.ts';
+import { loadAddon } from '../../src/driver/tap/addon.ts';
 import { Upper, send } from '../driver/harness.ts';
+import { bridge, openTap, silence } from './bridge.ts';
 
 export interface Sent {
   /** Base64. */
@@ -34,34 +32,18 @@ const WAIT_MS = 3000;
 /** What could come although nothing ought to has come by then. */
 const SILENCE_MS = 30;
 
-function openTap(addon: TapAddon, name: string, vnetHdr: boolean): TapLink {
-  const device = addon.open({ name, fd: -1, vnetHdr, offload: false });
-  const host = { setMtu: () => null, undo: () => {} };
-  return createTapLink({ addon, device, host, lladdr: Uint8Array.of(2, 0, 0, 0, 0, 9), mtu: 1500 });
-}
-
-const ip = (...args: string[]): void => void execFileSync('ip', args);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const { vnetHdr } = JSON.parse(process.argv[2]!) as { vnetHdr: boolean };
 const found = loadAddon();
 if ('error' in found) throw new Error(found.error);
-// Nothing but what is written may cross the bridge, and all of it.
-for (const [name, value] of [
-  ['ipv6/conf/default/disable_ipv6', '1'],
-  ['bridge/bridge-nf-call-iptables', '0'],
-] as const) {
-  const file = `/proc/sys/net/${name}`;
-  if (existsSync(file)) writeFileSync(file, value);
-}
+silence();
 const source = openTap(found, 'gso0', vnetHdr);
 const sink = openTap(found, 'gso1', false);
 const up = new Upper();
 const errors = [source.link.start(new Upper()), source.link.setUp(true), sink.link.start(up), sink.link.setUp(true)];
 if (errors.some((error) => error !== null)) throw new Error(errors.join());
-ip('link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0');
-ip('link', 'set', 'dev', 'br0', 'up');
-for (const name of ['gso0', 'gso1']) ip('link', 'set', 'dev', name, 'txqueuelen', '1000', 'master', 'br0', 'up');
+const removeBridge = bridge(['gso0', 'gso1']);
 
 const outcomes: Outcome[] = [];
 for (const { frame, expected, ...meta } of JSON.parse(await text(process.stdin)) as Sent[]) {
@@ -80,5 +62,5 @@ for (const { frame, expected, ...meta } of JSON.parse(await text(process.stdin))
 }
 source.link.stop();
 sink.link.stop();
-ip('link', 'delete', 'dev', 'br0');
+removeBridge();
 process.stdout.write(JSON.stringify(outcomes));

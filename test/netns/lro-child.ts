@@ -3,14 +3,12 @@
  * one turn of the event loop writes waits in the first one's queue, all of it, until it is read. The input is a list of bursts, the output
  * what came of each. With `join` the first TAP is somebody else's, and nothing is said of what came.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import type { Link } from '../../src/kern/ifnet/link.ts';
 import { PKT_BACKLOG, PKT_CSUM_OK } from '../../src/kern/packet.ts';
-import { type TapAddon, loadAddon } from '../../src/driver/tap/addon.ts';
-import { type TapLink, createTapLink } from '../../src/driver/tap/tap.ts';
+import { loadAddon } from '../../src/driver/tap/addon.ts';
 import { type Seen, Upper, put } from '../driver/harness.ts';
+import { bridge, openTap, silence } from './bridge.ts';
 
 export interface Burst {
   frames: string[];
@@ -27,12 +25,6 @@ export interface Outcome {
 
 const WAIT_MS = 3000;
 
-function openTap(addon: TapAddon, name: string, vnetHdr: boolean): TapLink {
-  const device = addon.open({ name, fd: -1, vnetHdr, offload: false });
-  const host = { setMtu: () => null, undo: () => {} };
-  return createTapLink({ addon, device, host, lladdr: Uint8Array.of(2, 0, 0, 0, 0, 9), mtu: 1500 });
-}
-
 function start(link: Link): Upper {
   const up = new Upper();
   const errors = [link.setCapEnable(link.info().capabilities), link.start(up), link.setUp(true)].filter((err) => err !== null);
@@ -40,27 +32,17 @@ function start(link: Link): Upper {
   return up;
 }
 
-const ip = (...args: string[]): void => void execFileSync('ip', args);
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 const { join, vnetHdr = false } = JSON.parse(process.argv[2]!) as { join?: string; vnetHdr?: boolean };
 const found = loadAddon();
 if ('error' in found) throw new Error(found.error);
-// Nothing but what is written may cross the bridge, and all of it, the packets too that a filter finds fault with.
-for (const [name, value] of [
-  ['ipv6/conf/default/disable_ipv6', '1'],
-  ['bridge/bridge-nf-call-iptables', '0'],
-] as const) {
-  const file = `/proc/sys/net/${name}`;
-  if (existsSync(file)) writeFileSync(file, value);
-}
+silence();
 const sink = join === undefined ? openTap(found, 'lro0', vnetHdr) : null;
 const source = openTap(found, 'lro1', false);
 const up = sink === null ? null : start(sink.link);
 start(source.link);
-ip('link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0');
-ip('link', 'set', 'dev', 'br0', 'up');
-for (const name of [join ?? 'lro0', 'lro1']) ip('link', 'set', 'dev', name, 'master', 'br0', 'up');
+const removeBridge = bridge([join ?? 'lro0', 'lro1']);
 
 function write(frames: readonly string[]): void {
   frames.forEach((frame, i) => {
@@ -106,5 +88,5 @@ const outcomes: (Outcome | null)[] = [];
 for (const one of JSON.parse(await text(process.stdin)) as Burst[]) outcomes.push(await burst(one));
 sink?.link.stop();
 source.link.stop();
-ip('link', 'delete', 'dev', 'br0');
+removeBridge();
 process.stdout.write(JSON.stringify(outcomes));
