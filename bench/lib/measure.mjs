@@ -17,6 +17,8 @@ import { TARGET } from './netns.mjs';
 const IDLE_TIME = ['-t', '2', '-W', '10'];
 /** Share of a processor that others may take before a run counts as noisy. */
 const FOREIGN_MAX = 0.1;
+/** Seconds of requests before the first that count: the compiler needs two on one of two processors that are both busy. */
+const HTTP_WARM_UP = 2;
 const HTTP_PORT = 8080;
 const STACKS = ['inet', 'alt'];
 /** A minute of full load in three rounds; a quick run only has a look. */
@@ -113,7 +115,7 @@ export class Measure {
   async #http(test, target) {
     const conns = test.conns ?? 1;
     if (!target.warmHttp) {
-      await this.#wrk(target, 32, 1);
+      await this.#wrk(target, 32, HTTP_WARM_UP);
       target.warmHttp = true;
     }
     const cpu = cpuOf(target.pid);

@@ -5,7 +5,7 @@
  */
 import { isErrno } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
-import { soreceive, sosend } from '../kern/socket/sendrecv.ts';
+import { soreceive, sosend, sosendref } from '../kern/socket/sendrecv.ts';
 import type { Socket } from '../kern/socket/socket.ts';
 import { StreamService } from './service.ts';
 
@@ -87,8 +87,12 @@ export class Hello extends StreamService {
       } else {
         crlf = 0;
         if (line === REQUEST_LINE || line === OTHER_FIELD) {
-          // Most bytes say nothing: on to the last of the line, or of what has come of it.
+          // Most bytes say nothing: on to the last of the line, or of what has come of it, by four while none of them can be its end.
           const from = at;
+          for (; at + 4 < end; at += 4) {
+            if ((b[at + 1] as number) <= CR || (b[at + 2] as number) <= CR) break;
+            if ((b[at + 3] as number) <= CR || (b[at + 4] as number) <= CR) break;
+          }
           for (; at + 1 < end; at++) {
             const next = b[at + 1] as number;
             if (next === CR || next === LF) break;
@@ -110,7 +114,7 @@ export class Hello extends StreamService {
   #answer(so: Socket, close: boolean): boolean {
     const response = close ? OK_CLOSE : OK;
     if (so.snd.space() < response.length) return false;
-    const n = sosend(so, response, 0, response.length);
+    const n = sosendref(so, response, 0, response.length);
     if (n === 'EAGAIN') return false;
     if (isErrno(n)) {
       this.end(so);

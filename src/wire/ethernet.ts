@@ -17,12 +17,27 @@ export function etherType(b: Uint8Array, o: number): number {
   return get16(b, o + ETHER_TYPE);
 }
 
-/** Writes a header of `ETHER_HDR_LEN` bytes. */
-export function putEther(b: Uint8Array, o: number, dst: Readonly<Uint8Array>, src: Readonly<Uint8Array>, type: number): void {
-  for (let i = 0; i < ETHER_ADDR_LEN; i++) {
-    b[o + i] = dst[i] as number;
-    b[o + 6 + i] = src[i] as number;
-  }
+/** Writes a header of `ETHER_HDR_LEN` bytes. `dst` has the destination at `d`. Byte by byte, because each frame passes here. */
+export function putEther(
+  b: Uint8Array,
+  o: number,
+  dst: Readonly<Uint8Array>,
+  src: Readonly<Uint8Array>,
+  type: number,
+  d = 0,
+): void {
+  b[o] = dst[d] as number;
+  b[o + 1] = dst[d + 1] as number;
+  b[o + 2] = dst[d + 2] as number;
+  b[o + 3] = dst[d + 3] as number;
+  b[o + 4] = dst[d + 4] as number;
+  b[o + 5] = dst[d + 5] as number;
+  b[o + 6] = src[0] as number;
+  b[o + 7] = src[1] as number;
+  b[o + 8] = src[2] as number;
+  b[o + 9] = src[3] as number;
+  b[o + 10] = src[4] as number;
+  b[o + 11] = src[5] as number;
   put16(b, o + ETHER_TYPE, type);
 }
 

@@ -81,7 +81,9 @@ export class SndRefs {
       const left = (this.#len[i] as number) - at;
       const take = n < left ? n : left;
       const from = (this.#off[i] as number) + at;
-      dst.set((this.#bytes[i] as Uint8Array).subarray(from, from + take), dstOff);
+      const bytes = this.#bytes[i] as Uint8Array;
+      // A constant that fits into a frame goes whole, and needs no view.
+      dst.set(take === bytes.length ? bytes : bytes.subarray(from, from + take), dstOff);
       dstOff += take;
       at = 0;
       n -= take;

@@ -121,15 +121,7 @@ export class Arp {
       return 0;
     }
     this.#used[e] = 1;
-    const h = pkt.prepend(ETHER_HDR_LEN);
-    const mac = this.#mac;
-    const m = e * 6;
-    for (let k = 0; k < 6; k++) {
-      b[h + k] = byteAt(mac, m + k);
-      b[h + 6 + k] = byteAt(nif.mac, k);
-    }
-    b[h + 12] = 0x08;
-    b[h + 13] = 0x00;
+    putEther(b, pkt.prepend(ETHER_HDR_LEN), this.#mac, nif.mac, ETHERTYPE_IPV4, e * 6);
     nif.transmit(pkt);
     return e + 1;
   }

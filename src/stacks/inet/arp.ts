@@ -53,8 +53,7 @@ export class ArpConfig {
 
 export class ArpEntry extends AddrEntry {
   state = ARP_INCOMPLETE;
-  /** The Ethernet header of packets to this neighbour, and in it its address. */
-  readonly header = new Uint8Array(ETHER_HDR_LEN);
+  readonly mac = new Uint8Array(ETHER_ADDR_LEN);
   /** Was asked for since it was last confirmed. */
   used = false;
   /** Requests sent since then. */
@@ -66,10 +65,6 @@ export class ArpEntry extends AddrEntry {
     super();
     this.dst.set(dst);
     this.timer = new Callout(kernel.callouts, expire, this as ArpEntry);
-  }
-
-  mac(): Uint8Array {
-    return this.header.subarray(0, ETHER_ADDR_LEN);
   }
 }
 
@@ -165,7 +160,7 @@ export class Arp {
     entry.state = ARP_REACHABLE;
     entry.used = false;
     entry.tries = 0;
-    putEther(entry.header, 0, mac, this.nif.mac, ETHERTYPE_IPV4);
+    entry.mac.set(mac);
     entry.timer.reset(this.config.maxAgeSec * 1000);
     this.#sendHeld(entry);
   }
@@ -197,13 +192,9 @@ export class Arp {
     entry.held = [];
   }
 
-  /** Forgets everything; `keepPermanent` when only the interface's own address changed. */
-  flush(keepPermanent: boolean): void {
-    for (const entry of this.list()) {
-      if (keepPermanent && entry.state === ARP_PERMANENT)
-        putEther(entry.header, 0, entry.mac().slice(), this.nif.mac, ETHERTYPE_IPV4);
-      else this.remove(entry);
-    }
+  /** Forgets everything. */
+  flush(): void {
+    for (const entry of this.list()) this.remove(entry);
   }
 
   /** Forgets all but what was set by hand. */
@@ -235,7 +226,7 @@ export class Arp {
       const pkt = this.#queue.restore(one, ifp);
       if (pkt === null) this.stat.dropped++;
       else {
-        pkt.bytes.set(entry.header, pkt.prepend(ETHER_HDR_LEN));
+        putEther(pkt.bytes, pkt.prepend(ETHER_HDR_LEN), entry.mac, this.nif.mac, ETHERTYPE_IPV4);
         ifp.transmit(pkt);
       }
       this.#queue.release(one);
@@ -287,7 +278,7 @@ export class Arp {
     if (source === null || (this.nif.ifp.flags() & (IFF_NOARP | IFF_STATICARP)) !== 0) return;
     this.stat.txrequests++;
     const unicast = entry.state === ARP_STALE && entry.tries <= UNICAST_TRIES;
-    this.#send(unicast ? entry.mac() : ETHER_BROADCAST, ARP_REQUEST, source.w3, NO_MAC, entry.dst.w3);
+    this.#send(unicast ? entry.mac : ETHER_BROADCAST, ARP_REQUEST, source.w3, NO_MAC, entry.dst.w3);
   }
 
   /** Answers the host `mac` that asked for our address `spa`. */

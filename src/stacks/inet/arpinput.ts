@@ -108,10 +108,10 @@ export class ArpInput {
       return;
     }
     if (entry.state === ARP_PERMANENT) {
-      if (!macEqual(entry.header, 0, this.#mac)) stat.permrefused++;
+      if (!macEqual(entry.mac, 0, this.#mac)) stat.permrefused++;
       return;
     }
-    if (entry.state >= ARP_REACHABLE && !macEqual(entry.header, 0, this.#mac)) this.#moved(entry);
+    if (entry.state >= ARP_REACHABLE && !macEqual(entry.mac, 0, this.#mac)) this.#moved(entry);
     this.#arp.confirm(entry, this.#mac);
   }
 
@@ -122,7 +122,7 @@ export class ArpInput {
     const fields = {
       if: nif.ifp.name(),
       addr: addrToString(entry.dst),
-      from: macToString(entry.mac()),
+      from: macToString(entry.mac),
       to: macToString(this.#mac),
     };
     log.info(fields, 'neighbour moved to another hardware address');

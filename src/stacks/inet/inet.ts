@@ -157,7 +157,7 @@ export class Inet {
     this.routes.removeInterface(nif);
     this.mcast.ifDetach(nif);
     this.#nifs.get(nif)?.stop();
-    nif.arp?.flush(false);
+    nif.arp?.flush();
     this.#nifs.delete(nif);
     ifp.afdata = null;
   }
@@ -168,7 +168,7 @@ export class Inet {
     const { up, mac } = nif;
     nif.refresh();
     const moved = mac !== nif.mac && mac.some((byte, i) => byte !== nif.mac[i]);
-    if (moved) nif.arp?.flush(true);
+    if (moved) nif.arp?.forgetLearnt();
     if (nif.up !== up) this.mcast.ifChanged(nif);
     if (nif.up !== up || moved) this.#nifs.get(nif)?.dad.restart();
     if (nif.up && (moved || !up)) for (const ifa of nif.addrs) this.#nifs.get(nif)?.announce(ifa.addr);

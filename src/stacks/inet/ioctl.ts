@@ -217,7 +217,7 @@ function listNeighbours(inet: Inet, _req: Fields, data: unknown): Errno | null {
     (nif.arp?.list() ?? []).map((entry) => ({
       addr: copyAddr(entry.dst),
       name: nif.ifp.name(),
-      lladdr: entry.state >= ARP_REACHABLE ? entry.mac().slice() : null,
+      lladdr: entry.state >= ARP_REACHABLE ? entry.mac.slice() : null,
       state: ARP_STATE_NAMES[entry.state] ?? '',
       expireMs: entry.state === ARP_PERMANENT ? 0 : entry.timer.remainingMs(),
     })),

@@ -16,6 +16,7 @@ import {
   macEqual,
   macIsBroadcast,
   macIsGroup,
+  putEther,
 } from '../../wire/ethernet.ts';
 import { put16, put32 } from '../../wire/bytes.ts';
 import { ARP_GONE, ARP_REACHABLE } from './arp.ts';
@@ -79,10 +80,7 @@ export function etherOutput(pkt: TxPacket, route: InetRoute): Errno | null {
   }
   entry.used = true;
   if (entry.state < ARP_REACHABLE) return nif.arp === null ? 'EHOSTUNREACH' : nif.arp.hold(entry, pkt);
-  const b = pkt.bytes;
-  const o = pkt.prepend(ETHER_HDR_LEN);
-  const header = entry.header;
-  for (let i = 0; i < ETHER_HDR_LEN; i++) b[o + i] = header[i] as number;
+  putEther(pkt.bytes, pkt.prepend(ETHER_HDR_LEN), entry.mac, nif.mac, ETHERTYPE_IPV4);
   return nif.ifp.transmit(pkt);
 }
 
