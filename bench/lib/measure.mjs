@@ -115,12 +115,12 @@ export class Measure {
   async #http(test, target) {
     const conns = test.conns ?? 1;
     if (!target.warmHttp) {
-      await this.#wrk(target, 32, HTTP_WARM_UP);
+      await this.#wrk(target, 32, this.#options.quick ? 1 : HTTP_WARM_UP);
       target.warmHttp = true;
     }
     const cpu = cpuOf(target.pid);
     const machine = machineCpu().busy;
-    const printed = await this.#wrk(target, conns, Math.max(1, Math.round(this.#options.seconds)));
+    const printed = await this.#wrk(target, conns, Math.max(test.leastSeconds ?? 1, Math.round(this.#options.seconds)));
     return {
       value: field(printed, 'rate'),
       cpuS: cpuOf(target.pid) - cpu,

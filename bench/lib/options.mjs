@@ -1,7 +1,7 @@
 // @ts-check
 /** The bench's command line. */
 import { parseArgs } from 'node:util';
-import { TESTS } from './tests.mjs';
+import { TESTS, findTest } from './tests.mjs';
 
 /**
  * @typedef {object} Options
@@ -87,7 +87,8 @@ export function parseOptions(argv) {
   const known = TESTS.filter((test) => offload === 'both' || (test.wire === 'nooffload') === (offload === 'off')).map(
     (t) => t.name,
   );
-  const tests = given.test === undefined ? known : list('test', given.test, known);
+  const usual = quick ? known.filter((name) => findTest(name)?.slow !== true) : known;
+  const tests = given.test === undefined ? usual : list('test', given.test, known);
   const stacks = given.stacks === undefined ? STACKS : list('stacks', given.stacks, STACKS);
   // A quick run leaves out what has no target: Node on the kernel's sockets.
   const peers = given.peers === undefined ? (quick ? [] : ['node', 'floor']) : list('peers', given.peers, PEERS);
@@ -116,7 +117,7 @@ export function helpText() {
 Measures the stacks beside the kernel's own, in network namespaces of its own, in interleaved rounds. Installs with apt-get what is
 missing (gcc, wrk, ethtool, nftables, iproute2, iputils-ping) and builds what is not built.
 
-  --quick               one short round without the slower peers, under two minutes
+  --quick               one short round without the slower peers and tests, under two minutes
   --test=NAME,...       only these tests
   --stacks=NAME,...     ${STACKS.join(' ')} (both)
   --peers=NAME,...      beside the kernel's C server: node (Node's net on the kernel), floor (the least

@@ -17,6 +17,8 @@
  * @property {'bytes' | 'n' | ''} per what the CPU is divided by
  * @property {readonly string[]} [args] of the client: its mode, port, and options
  * @property {number} [conns]
+ * @property {number} [leastSeconds] a shorter run would measure mostly how connections come up
+ * @property {true} [slow] a quick run leaves it out unless it is named
  * @property {1 | 2} [cores] pinned: both processes to one core, or one each
  * @property {'median' | 'max'} [aggregate]
  * @property {readonly string[]} [fields] shown beside the value
@@ -92,6 +94,7 @@ export const TESTS = [
   bulk('out8-nooffload', 'TCP out, 8, no offloads', 'nooffload', ['receive', '19', '-c', '8']),
   http('http32', 'HTTP hello, 32 connections', 32),
   http('http1000', 'HTTP hello, 1000 connections', 1000),
+  { ...http('http10000', 'HTTP hello, 10,000 connections', 10_000), leastSeconds: 3, slow: true },
   {
     name: 'connect8',
     what: 'connect, GET, close, 8 at once',

@@ -31,6 +31,8 @@ describe('options of the bench', () => {
       targets: ['kernel', 'gvisor', 'inet', 'alt'],
       rounds: 2,
     });
+    expect(parsed('--quick').tests).not.toContain('http10000');
+    expect(parsed('--quick', '--test=http10000').tests).toEqual(['http10000']);
   });
 
   it('--test, --stacks choose; --offload chooses among the tests', () => {
