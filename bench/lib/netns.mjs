@@ -76,7 +76,6 @@ export class Namespaces {
     run(['ip', '-n', ns, 'tuntap', 'add', 'dev', 'tap0', 'mode', 'tap']);
     run(['ip', '-n', ns, 'addr', 'add', `${CLIENT}/24`, 'dev', 'tap0']);
     run(['ip', '-n', ns, 'link', 'set', 'tap0', 'txqueuelen', '50000', 'up']);
-    run(['tc', '-n', ns, 'qdisc', 'replace', 'dev', 'tap0', 'root', 'noqueue']);
     this.addSources(ns, 'tap0');
   }
 

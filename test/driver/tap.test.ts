@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as A from '../../src/driver/tap/addon.ts';
-import { type Found, type HostCommands, HostSide } from '../../src/driver/tap/host.ts';
+import { type Found, HostSide } from '../../src/driver/tap/host.ts';
 import { createTapLink } from '../../src/driver/tap/tap.ts';
 import { IFCAP_LRO, IFCAP_RXCSUM, IFCAP_TSO4, IFCAP_TXCSUM, IFCAP_TXCSUM_IPV6 } from '../../src/kern/ifnet/link.ts';
 import { PKT_BACKLOG, PKT_CSUM_OK, PKT_MCAST, TX_CSUM, TX_TSO4 } from '../../src/kern/packet.ts';
@@ -341,36 +341,23 @@ describe("the host's side", () => {
   const config = { peers: ['10.0.0.1/24', 'fd00::1/64'], mtu: 1400, txqueuelen: 500 };
   const show = (): Found => ({ mtu: 9000, txqueuelen: 77, up: false });
 
-  /** Commands that only write themselves down; `answer` says what becomes of one. */
-  function commands(calls: string[], answer: (call: string) => string | null = () => null, defaultQdisc = true): HostCommands {
-    const run = (command: string) => (args: readonly string[]) => {
-      const call = [command, ...args].join(' ');
-      calls.push(call);
-      return answer(call);
-    };
-    return { ip: run('ip'), tc: run('tc'), show, defaultQdisc: () => defaultQdisc };
-  }
-
-  it('is configured by iproute2, and put back where the device stays', () => {
+  it('is configured by ip, and its addresses removed from a device that stays', () => {
     for (const existed of [true, false]) {
       const calls: string[] = [];
-      const host = new HostSide('tap0', existed, commands(calls));
+      const host = new HostSide('tap0', existed, (args) => (calls.push(args.join(' ')), null), show);
       expect(host.configure(config)).toBeNull();
-      expect(host.warning).toBeNull();
       expect(calls.splice(0)).toEqual([
-        'ip link set dev tap0 mtu 1400 txqueuelen 500',
-        'ip address add 10.0.0.1/24 dev tap0',
-        'ip address add fd00::1/64 dev tap0 nodad',
-        'ip link set dev tap0 up',
-        'tc qdisc replace dev tap0 root noqueue',
+        'link set dev tap0 mtu 1400 txqueuelen 500',
+        'address add 10.0.0.1/24 dev tap0',
+        'address add fd00::1/64 dev tap0 nodad',
+        'link set dev tap0 up',
       ]);
       host.undo();
       host.undo();
       const undone = [
-        'ip address delete fd00::1/64 dev tap0',
-        'ip address delete 10.0.0.1/24 dev tap0',
-        'tc qdisc delete dev tap0 root',
-        'ip link set dev tap0 mtu 9000 txqueuelen 77 down',
+        'address delete fd00::1/64 dev tap0',
+        'address delete 10.0.0.1/24 dev tap0',
+        'link set dev tap0 mtu 9000 txqueuelen 77 down',
       ];
       expect(calls).toEqual(existed ? undone : []);
     }
@@ -378,33 +365,17 @@ describe("the host's side", () => {
 
   it('takes back what it did when something fails, and keeps an address that was there', () => {
     const calls: string[] = [];
-    const answer = (call: string): string | null => {
-      if (call.includes('add 10.0.0.1/24')) return 'ip: RTNETLINK answers: File exists';
-      return call.endsWith('up') ? 'ip: no' : null;
-    };
-    const host = new HostSide('tap0', true, commands(calls, answer));
-    expect(host.configure(config)).toBe('ip: no');
-    expect(calls.filter((call) => /delete|qdisc/.test(call))).toEqual(['ip address delete fd00::1/64 dev tap0']);
-  });
-
-  it('keeps a queueing discipline that somebody has chosen', () => {
-    const calls: string[] = [];
-    const host = new HostSide('tap0', true, commands(calls, undefined, false));
-    expect(host.configure(config)).toBeNull();
-    host.undo();
-    expect(calls.filter((call) => call.startsWith('tc'))).toEqual([]);
-  });
-
-  it('works without tc, and says so', () => {
-    const calls: string[] = [];
     const host = new HostSide(
       'tap0',
       true,
-      commands(calls, (call) => (call.startsWith('tc') ? 'tc: no' : null)),
+      (args) => {
+        calls.push(args.join(' '));
+        if (args.includes('10.0.0.1/24') && args.includes('add')) return 'ip: RTNETLINK answers: File exists';
+        return args.includes('up') ? 'ip: no' : null;
+      },
+      show,
     );
-    expect(host.configure(config)).toBeNull();
-    expect(host.warning).toBe('tc: no');
-    host.undo();
-    expect(calls.filter((call) => call.startsWith('tc'))).toEqual(['tc qdisc replace dev tap0 root noqueue']);
+    expect(host.configure(config)).toBe('ip: no');
+    expect(calls.filter((call) => call.includes('delete'))).toEqual(['address delete fd00::1/64 dev tap0']);
   });
 });

@@ -89,24 +89,12 @@ describeNetns('boot', () => {
       await ns.must(['ip', 'link', 'set', 'tap5', 'mtu', '1400', 'txqueuelen', '77']);
       const boot = await ns.boot([`--stack=${stack}`, '--tap=tap5']);
       await ns.must(['ping', '-c', '1', '-W', '2', '10.0.0.2']);
-      expect(await ns.must(['tc', 'qdisc', 'show', 'dev', 'tap5'])).toMatch(/^qdisc noqueue /);
       expect(await boot.stop()).toMatchObject({ status: 0 });
-      expect(await ns.must(['tc', 'qdisc', 'show', 'dev', 'tap5'])).not.toContain('noqueue');
       const found = await ns.must(['ip', '-o', 'link', 'show', 'tap5']);
       for (const part of ['mtu 1400', 'qlen 77', '<BROADCAST,MULTICAST>']) expect(found).toContain(part);
       if (!hasCommand('ethtool')) return;
       // Whoever opens it next need not know of offload.
       expect(await ns.must(['ethtool', '-k', 'tap5'])).toMatch(/^tx-checksumming: off/m);
-    });
-
-    it('keeps the queueing discipline that a device was given', async () => {
-      const ns = await create();
-      await ns.must(['ip', 'tuntap', 'add', 'dev', 'tap5', 'mode', 'tap', 'vnet_hdr']);
-      await ns.must(['tc', 'qdisc', 'add', 'dev', 'tap5', 'root', 'tbf', 'rate', '1gbit', 'burst', '1mb', 'latency', '50ms']);
-      const boot = await ns.boot([`--stack=${stack}`, '--tap=tap5']);
-      await ns.must(['ping', '-c', '1', '-W', '2', '10.0.0.2']);
-      expect(await boot.stop()).toMatchObject({ status: 0 });
-      expect(await ns.must(['tc', 'qdisc', 'show', 'dev', 'tap5'])).toMatch(/^qdisc tbf /);
     });
 
     it('a second signal ends it at once, and still removes what would stay', async () => {

@@ -22,7 +22,6 @@ export function openTap(env: DriverEnv, options: DriverOptions): OpenedLink | Op
     addon.close(device.id);
     return { error: failure };
   }
-  if (host.warning !== null) env.log.warn({ tap: device.name, err: host.warning }, 'the host queues frames twice');
   const lladdr = options.lladdr ?? localLladdr(env.random);
   const { link, counters, setSpinUs, setLro } = createTapLink({ addon, device, host, lladdr, mtu: options.mtu });
   setSpinUs(options.spinUs);
