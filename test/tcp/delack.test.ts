@@ -149,6 +149,25 @@ describe('immediate ACK', () => {
     p.recv({ ack: 2921 + 1460 * (n + 2) });
   });
 
+  it('so they are when they come in one batch: the peer repairs with a small window, and one ACK for all may be lost', () => {
+    p.send({ seq: 1461, data: 1460 });
+    p.recv({ ack: 1 });
+    p.sendBatch({ seq: 1, data: 1460 }, { seq: 2921, data: 1460 }, { seq: 4381, data: 1460 });
+    expect(p.recvAll().map((s) => s.ack)).toEqual([2921, 4381, 5841]);
+    p.sendBatch(...Array.from({ length: 20 }, (_, i) => ({ seq: 5841 + 1460 * i, data: bytes(1460) })));
+    const acks = p.recvAll().map((s) => s.ack);
+    expect(acks).toHaveLength(15);
+    expect(acks.at(-1)).toBe(5841 + 1460 * 20);
+  });
+
+  it('each of them offers only what is left of a buffer that nobody reads', () => {
+    p.send({ seq: 1461, data: 1460 });
+    p.recv({ ack: 1 });
+    p.sendBatch({ seq: 1, data: 1460 }, { seq: 2921, data: 1460 });
+    const edges = p.recvAll().map((s) => s.ack + s.win);
+    expect(edges).toEqual([1 + p.socket().rcv.hiwat, 1 + p.socket().rcv.hiwat]);
+  });
+
   it('a duplicate is answered at once', () => {
     p.sendData('abc');
     t.run(100);

@@ -247,6 +247,15 @@ describe('data', () => {
     expect(w.one()).toMatchObject({ flags: ACK, ack: rcv + 6 });
   });
 
+  test('after a hole that was filled each segment gets an acknowledgment of its own, in one batch too', () => {
+    const { w, snd, rcv } = established();
+    const data = pattern(1000);
+    w.put({ seq: rcv + 1000, ack: snd, data });
+    expect(w.one().ack).toBe(rcv);
+    w.put({ seq: rcv, ack: snd, data }, { seq: rcv + 2000, ack: snd, data }, { seq: rcv + 3000, ack: snd, data });
+    expect(w.sent().map((s) => s.ack - rcv)).toEqual([2000, 3000, 4000]);
+  });
+
   test('a batch of segments gets one acknowledgment; each out of order gets one, with SACK blocks newest first', () => {
     const { w, peer, snd, rcv } = established([...mssOpt(1460), ...sackOkOpt]);
     const seg = (k: number): Partial<Seg> => ({ seq: rcv + 1000 * k, ack: snd, data: pattern(1000, k) });

@@ -49,16 +49,27 @@ export function takeData(s: Alt, i: number, bytes: Uint8Array, off: number, seq:
   if (segSize > field(w, o, RCV_MSS)) setField(w, o, RCV_MSS, segSize);
   w[o + RCV_NXT] = (rcvNxt + len) | 0;
   tuneReceive(s, i, so, (rcvNxt + len) | 0);
-  scheduleAck(s, i, so);
+  const quick = scheduleAck(s, i, so);
   sorcv(so, bytes, off, len);
   if (at(w, o + STATE) === TS_FREE) return false;
   const c = rangeSet(s, i, RCVD);
-  if (c < 0 || at(s.ranges.w, c) === 0) return true;
-  return takeEarly(s, i, c);
+  if (c >= 0 && at(s.ranges.w, c) > 0 && !takeEarly(s, i, c)) return false;
+  // One for the whole batch may be lost too, and then the sender waits for its timer: while it repairs, each segment has its own.
+  if (quick && !finIsNext(s, i)) emitAck(s, i);
+  return true;
 }
 
-/** RFC 9293 §3.8.6.3: as soon as more than one full-sized segment is unacknowledged, and never later than the delay. */
-function scheduleAck(s: Alt, i: number, so: Socket): void {
+function finIsNext(s: Alt, i: number): boolean {
+  const { w } = s.flows;
+  const o = i << ROW_SHIFT;
+  return (at(w, o + FLAGS) & F_FIN) !== 0 && s.flows.side(o, FIN_SEQ) === at(w, o + RCV_NXT);
+}
+
+/**
+ * RFC 9293 §3.8.6.3: as soon as more than one full-sized segment is unacknowledged, and never later than the delay. True: it is one of the
+ * first after a loss.
+ */
+function scheduleAck(s: Alt, i: number, so: Socket): boolean {
   const { w } = s.flows;
   const o = i << ROW_SHIFT;
   const unacked = (at(w, o + RCV_NXT) - at(w, o + LAST_ACK)) | 0;
@@ -68,7 +79,7 @@ function scheduleAck(s: Alt, i: number, so: Socket): void {
     // One acknowledgment can cover what still waits on the link too.
     if ((at(w, o + FLAGS) & F_ACKNOW) === 0 && (at(w, o + RCV_NXT) - at(w, o + IRS)) >>> 0 > BACKLOG_AFTER) {
       if (at(w, o + DELACK_AT) === 0) s.setTimer(i, DELACK_AT, BACKLOG_DELAY_MS);
-      return;
+      return false;
     }
   }
   // After a loss the sender's window is small, and a second segment may be long in coming.
@@ -78,6 +89,7 @@ function scheduleAck(s: Alt, i: number, so: Socket): void {
   } else if (at(w, o + DELACK_AT) === 0) {
     s.setTimer(i, DELACK_AT, s.cfg.delackMs);
   }
+  return quick > 0;
 }
 
 /** A hole is filled: what came early behind it is in order now. An acknowledgment is due at once (RFC 5681 §4.2). */
@@ -133,11 +145,11 @@ function outOfOrder(s: Alt, i: number, bytes: Uint8Array, off: number, seq: numb
 export function takeFin(s: Alt, i: number): boolean {
   const { w, socketOf } = s.flows;
   const o = i << ROW_SHIFT;
-  const flags = at(w, o + FLAGS);
-  if ((flags & F_FIN) === 0 || s.flows.side(o, FIN_SEQ) !== at(w, o + RCV_NXT)) return true;
+  if (!finIsNext(s, i)) return true;
   const state = at(w, o + STATE);
   if (state !== TS_ESTABLISHED && state !== TS_FIN_WAIT_1 && state !== TS_FIN_WAIT_2) return true;
   w[o + RCV_NXT] = (at(w, o + RCV_NXT) + 1) | 0;
+  const flags = at(w, o + FLAGS);
   w[o + FLAGS] = flags | F_ACKNOW;
   s.mark(i);
   const so = socketOf[i] ?? null;

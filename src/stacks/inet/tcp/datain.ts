@@ -71,9 +71,12 @@ export function dataInput(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     deliver(tcp, tcb, seg);
     if ((tcb.flags & TF_DEAD) !== 0) return;
   }
-  const { reass } = tcb;
-  const held = reass !== null && reass.hasFin && reass.finSeq === tcb.rcvNxt;
-  if (held || (fin && finSeq === tcb.rcvNxt)) finInput(tcp, tcb);
+  if (finHeld(tcb) || (fin && finSeq === tcb.rcvNxt)) finInput(tcp, tcb);
+}
+
+/** The peer's FIN came early, and nothing is missing in front of it. */
+function finHeld({ reass, rcvNxt }: Tcb): boolean {
+  return reass !== null && reass.hasFin && reass.finSeq === rcvNxt;
 }
 
 /**
@@ -106,11 +109,12 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
   const backlog = (seg.pkt.flags & PKT_BACKLOG) !== 0;
   tuneReceiveBuffer(tcp, tcb, seg.pkt);
   const unacked = (tcb.rcvNxt - tcb.lastAckSent) | 0;
+  let quickly = false;
   if (backlog && ackMayWait(tcp, tcb, unacked)) {
     if (!timerArmed(tcb, T_DELACK)) timerArm(tcb, T_DELACK, BACKLOG_DELAY_MS);
   } else {
-    if (unacked >= 2 * tcb.rcvMss || !tcp.config.delayedAck) tcb.flags |= TF_ACKNOW;
-    else tcb.flags |= (tcb.flags & TF_QUICKACK) !== 0 && quick(tcb) ? TF_ACKNOW : TF_DELACK;
+    quickly = (tcb.flags & TF_QUICKACK) !== 0 && quick(tcb);
+    tcb.flags |= quickly || unacked >= 2 * tcb.rcvMss || !tcp.config.delayedAck ? TF_ACKNOW : TF_DELACK;
     tcp.mark(tcb);
   }
 
@@ -126,6 +130,8 @@ export function deliver(tcp: TcpInst, tcb: Tcb, seg: Segment): void {
     if (urg + 1 < len && (tcb.flags & (TF_DEAD | TF_DETACHED)) === 0) sorcv(so, bytes, data + urg + 1, len - urg - 1);
   }
   if (merged > 0 && (tcb.flags & (TF_DEAD | TF_DETACHED)) === 0) sorcvcommit(so, merged);
+  // One for the whole batch may be lost too, and then the peer waits for its timer: while it repairs, each segment has its own.
+  if (quickly && (seg.flags & TH_FIN) === 0 && !finHeld(tcb)) tcp.flush(tcb);
 }
 
 /** The link is behind, and the peer has most of its window left: one ACK can cover what still waits on the link too. */

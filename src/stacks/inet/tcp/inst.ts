@@ -126,7 +126,7 @@ export class TcpInst {
     this.kernel.netisr.schedule(this.#work);
   }
 
-  /** Its output now and not at the end of the batch: for what would come too late behind a reset. */
+  /** Its output now and not at the end of the batch: for what would come too late behind a reset, or must not stand for others. */
   flush(tcb: Tcb): void {
     if ((tcb.flags & TF_DEAD) === 0) this.#output(tcb);
   }
